@@ -1,0 +1,171 @@
+"""The processes of this machine that belong to a cluster, found in /proc.
+
+Never by name alone: a process is ours when it is of one of our kinds and its data directory, or
+the supervisord socket it was started under, is ours.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.place import Place
+
+PROC = Path("/proc")
+KINDS = ("gateway", "worker", "broker")  # in the order of stopping
+STOP_WITHIN = 12.0  # seconds from SIGTERM to SIGKILL; above what a gateway takes to drain
+LISTENING = "0A"  # the state in /proc/net/tcp
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process as it was found."""
+
+    pid: int
+    parent: int
+    started: str  # ticks since boot: with the pid, names this process for ever
+    kind: str  # one of KINDS, or "supervisord"
+    data: Path | None  # its data directory
+    supervised: str  # SUPERVISOR_SERVER_URL, empty when started by hand
+
+    def belongs_to(self, place: Place) -> bool:
+        return self.data == place.data or self.supervised == f"unix://{place.socket}"
+
+
+def every() -> Iterator[Process]:
+    """All processes of all clusters whose environment may be read."""
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            process = look(int(entry.name))
+            if process is not None:
+                yield process
+
+
+def of_cluster(place: Place) -> list[Process]:
+    """Everything that belongs to this cluster, supervisord too, also what was started by hand."""
+    return [process for process in every() if process.belongs_to(place)]
+
+
+def look(pid: int) -> Process | None:
+    """The process with this pid if it is one of ours to judge, else None."""
+    entry = PROC / str(pid)
+    try:
+        arguments = _fields(entry / "cmdline")
+        kind = _kind(arguments)
+        if not kind:
+            return None
+        environ = dict(field.split("=", 1) for field in _fields(entry / "environ") if "=" in field)
+        # After the command in brackets, which may hold anything: state, parent, ... start time.
+        state, parent, *stat = (entry / "stat").read_text().rpartition(")")[2].split()
+        if state in "ZX":
+            return None
+        named = _flag(arguments, "--data") or environ.get("HUBBUB_DATA") or "var"
+        data = ((entry / "cwd").readlink() / named).resolve()
+    except OSError:
+        return None  # gone meanwhile, or somebody else's
+    url = environ.get("SUPERVISOR_SERVER_URL", "") if kind != "supervisord" else ""
+    return Process(pid, int(parent), stat[17], kind, data, url)
+
+
+def stop(processes: Iterable[Process], *, within: float = STOP_WITHIN) -> None:
+    """SIGTERM, kind by kind and people's doors first; SIGKILL to what is left after `within`."""
+    waiting = list(processes)
+    for kind in ("supervisord", *KINDS):
+        _stop_together([process for process in waiting if process.kind == kind], within)
+
+
+def _stop_together(processes: list[Process], within: float) -> None:
+    handles: dict[int, Process] = {}
+    for process in processes:
+        try:
+            handle = os.pidfd_open(process.pid)
+        except OSError:
+            continue
+        # The pid may have passed to another since we looked; behind the handle it no longer can.
+        if look(process.pid) == process:
+            handles[handle] = process
+        else:
+            os.close(handle)
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        for handle in handles:
+            try:
+                signal.pidfd_send_signal(handle, signum)
+            except OSError:
+                continue
+        for handle in await_end(handles, within):
+            os.close(handle)
+            del handles[handle]
+    for handle in handles:
+        os.close(handle)
+
+
+def await_end(handles: Iterable[int], within: float) -> list[int]:
+    """Those of the process handles whose process has ended, after all have or `within` is over."""
+    poll = select.poll()
+    left = set(handles)
+    for handle in left:
+        poll.register(handle, select.POLLIN)
+    ended: list[int] = []
+    until = time.monotonic() + within
+    while left and (wait := until - time.monotonic()) > 0:
+        for handle, _ in poll.poll(wait * 1000):
+            poll.unregister(handle)
+            left.discard(handle)
+            ended.append(handle)
+    return ended
+
+
+def holders(port: int) -> list[tuple[int, str]]:
+    """(pid, command line) of each process that listens on this TCP port, as far as may be seen."""
+    inodes = set()
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = (PROC / "net" / name).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(f"socket:[{fields[9]}]")
+    found = []
+    for entry in PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if any(str(fd.readlink()) in inodes for fd in (entry / "fd").iterdir()):
+                found.append((int(entry.name), " ".join(_fields(entry / "cmdline"))))
+        except OSError:
+            continue
+    return found
+
+
+def _fields(path: Path) -> list[str]:
+    return os.fsdecode(path.read_bytes()).rstrip("\0").split("\0")
+
+
+def _kind(arguments: list[str]) -> str:
+    if not Path(arguments[0]).name.startswith("python"):
+        return ""
+    for place, argument in enumerate(arguments):
+        if argument == "-m" and place + 1 < len(arguments):
+            module = arguments[place + 1]
+            if module == "supervisor.supervisord":
+                return "supervisord"
+            return module if module in KINDS else ""
+        if place and not argument.startswith("-"):
+            return "supervisord" if Path(argument).name == "supervisord" else ""
+    return ""
+
+
+def _flag(arguments: list[str], name: str) -> str:
+    for place, argument in enumerate(arguments):
+        if argument.startswith(f"{name}="):
+            return argument.partition("=")[2]
+        if argument == name and place + 1 < len(arguments):
+            return arguments[place + 1]
+    return ""

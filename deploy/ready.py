@@ -1,0 +1,69 @@
+"""Whether the cluster really serves: a ping that went all the way to the owner and back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterable
+from typing import Any
+
+PATIENCE = 1.0  # seconds for one answer; then dial again, perhaps reaching another gateway
+PAUSE = 0.03  # seconds between two looks
+
+
+def serving(address: tuple[str, int], wanted: Iterable[str], until: float) -> bool:
+    """Whether one ping is answered and all `wanted` gateways are known to the owner by `until`.
+
+    Looks once and returns, so that the caller can see between two looks what has died meanwhile.
+    """
+    try:
+        with socket.create_connection(reachable(address), timeout=PATIENCE) as connection:
+            # After the dialling, never before: `until` may be nearer than one patience.
+            link = _Link(connection)
+            link.ask({"t": "hello", "ref": 1, "id": os.urandom(16), "visible": False})
+            link.ask({"t": "ping", "ref": 2})
+            missing = set(wanted)
+            for ref in range(3, 1000):
+                status = link.ask({"t": "status", "ref": ref})
+                names = {str(row["gateway"]) for row in status.get("gateways", ())}
+                missing -= {name.partition(".")[0] for name in names}
+                if not missing or time.monotonic() > until:
+                    link.tell({"t": "bye", "ref": 1000})
+                    return not missing
+                time.sleep(PAUSE)
+    except (OSError, EOFError, ValueError, KeyError):
+        return False
+    return False
+
+
+def reachable(address: tuple[str, int]) -> tuple[str, int]:
+    """Where to dial a listener: itself, or loopback when it listens everywhere."""
+    host, port = address
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+
+
+class _Link:
+    def __init__(self, connection: socket.socket) -> None:
+        import msgpack
+
+        self._connection = connection
+        self._pack = msgpack.packb
+        self._unpacker = msgpack.Unpacker(max_buffer_size=1024 * 1024)
+
+    def tell(self, frame: dict[str, object]) -> None:
+        self._connection.sendall(self._pack(frame))
+
+    def ask(self, frame: dict[str, object]) -> dict[str, Any]:
+        """The answer to this frame. Raises ValueError when it is an error."""
+        self.tell(frame)
+        while True:
+            for answer in self._unpacker:
+                if answer.get("ref") == frame["ref"]:
+                    if answer["t"] == "error":
+                        raise ValueError(answer.get("text"))
+                    return dict(answer)
+            data = self._connection.recv(65536)
+            if not data:
+                raise EOFError
+            self._unpacker.feed(data)

@@ -1,0 +1,114 @@
+"""supervisord's XML-RPC over its unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import xmlrpc.client
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from deploy.errors import DeployError
+
+ALREADY_STARTED = 60  # supervisor.xmlrpc.Faults
+NOT_RUNNING = 70
+
+
+class Program(NamedTuple):
+    """What supervisord says of one process."""
+
+    name: str
+    pid: int  # 0 when it is not there
+    state: str  # RUNNING, EXITED, FATAL ...
+    status: int  # of its last exit
+    log: Path
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition("-")[0]
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it stays down until somebody acts."""
+        return self.state == "FATAL" or (self.state == "EXITED" and self.status == 78)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=10)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self.path))
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _Connection(self.path)
+
+
+class Supervisor:
+    """One running supervisord. Every method raises DeployError when it stops answering."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path))
+
+    def answers(self) -> bool:
+        try:
+            self._proxy.supervisor.getPID()
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            return False
+        return True
+
+    def pid(self) -> int:
+        return cast(int, self._call("supervisor.getPID"))
+
+    def programs(self) -> list[Program]:
+        infos = cast("list[dict[str, Any]]", self._call("supervisor.getAllProcessInfo"))
+        return [
+            Program(
+                info["name"],
+                info["pid"],
+                info["statename"],
+                info["exitstatus"],
+                Path(info["stdout_logfile"]),
+            )
+            for info in infos
+        ]
+
+    def reread(self) -> None:
+        """Read the configuration again; changes no process."""
+        self._call("supervisor.reloadConfig")
+
+    def add(self, name: str) -> None:
+        self._call("supervisor.addProcessGroup", name)
+
+    def remove(self, name: str) -> None:
+        self._call("supervisor.removeProcessGroup", name)
+
+    def start(self, name: str) -> None:
+        self._call("supervisor.startProcess", name, False, ignore=ALREADY_STARTED)
+
+    def stop(self, name: str) -> None:
+        """Ask it to end; does not wait."""
+        self._call("supervisor.stopProcess", name, False, ignore=NOT_RUNNING)
+
+    def shutdown(self) -> None:
+        self._call("supervisor.shutdown")
+
+    def _call(self, method: str, *arguments: object, ignore: int | None = None) -> object:
+        try:
+            return getattr(self._proxy, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == ignore:
+                return None
+            raise DeployError(f"supervisord refused {method}: {fault.faultString}.") from None
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise DeployError(f"supervisord at {self.path} does not answer: {error}.") from None
