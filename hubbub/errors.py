@@ -1,15 +1,15 @@
 """What can go wrong, as types that carry data, and as codes that travel in `error` frames.
 
-    HubbubError
-      + ProtocolError
-      |   + LocalProtocolError    we broke the protocol: a bug of ours
-      |   + RemoteProtocolError   the peer broke it: it is told the code, then the connection closes
-      + Refused                   well-formed, not possible or not allowed: becomes an `error` frame
-      |   + OutcomeUnknown        neither done nor refused: ask again with the same id
-      |   + EpochChanged          the cursor belongs to another numbering
-      + Unreachable               no server could be reached, or the session could not be kept
-      + ConfigError               a setting, file or port is wrong: the process must not start
-      + LeaseLost                 another worker owns the shards: drop all that is held of them
+HubbubError
+  + ProtocolError
+  |   + LocalProtocolError    we broke the protocol: a bug of ours
+  |   + RemoteProtocolError   the peer broke it: it is told the code, then the connection closes
+  + Refused                   well-formed, not possible or not allowed: becomes an `error` frame
+  |   + OutcomeUnknown        neither done nor refused: ask again with the same id
+  |   + EpochChanged          the cursor belongs to another numbering
+  + Unreachable               no server could be reached, or the session could not be kept
+  + ConfigError               a setting, file or port is wrong: the process must not start
+  + LeaseLost                 another worker owns the shards: drop all that is held of them
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = ""
     bus_keys: Annotated[
         str,
-        Meta(description="all: directory with the keys that `hubbub keys` made; needed off loopback"),
+        Meta(
+            description="all: directory with the keys that `hubbub keys` made; needed off loopback"
+        ),
     ] = ""
 
     handshake_within: Annotated[
@@ -76,13 +78,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, Meta(gt=0, description="gateway: seconds without a byte from a client, then closed")
     ] = 90.0
     stalled_after: Annotated[
-        float, Meta(gt=0, description="gateway: seconds in which a client takes nothing, then closed")
+        float,
+        Meta(gt=0, description="gateway: seconds in which a client takes nothing, then closed"),
     ] = 60.0
     outbox_bytes: Annotated[
         int, Meta(ge=4096, description="gateway: bytes waiting for one client, then it is behind")
     ] = 1024 * 1024
     outbox_age: Annotated[
-        float, Meta(gt=0, description="gateway: seconds that bytes wait for one client, then behind")
+        float,
+        Meta(gt=0, description="gateway: seconds that bytes wait for one client, then behind"),
     ] = 10.0
     unread_answers: Annotated[
         int, Meta(ge=1024, description="gateway: bytes of answers waiting, then nothing is read")
@@ -98,20 +102,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = False
     drain_within: Annotated[
         float,
-        Meta(gt=0, le=60, description="gateway: seconds to finish; below supervisord's stopwaitsecs"),
+        Meta(
+            gt=0, le=60, description="gateway: seconds to finish; below supervisord's stopwaitsecs"
+        ),
     ] = 8.0
     request_within: Annotated[
         float, Meta(gt=0, description="gateway: seconds a request is repeated, then `unknown`")
     ] = 20.0
 
     gather: Annotated[
-        float, Meta(ge=0, le=1, description="worker: least seconds between commits of a busy stream")
+        float,
+        Meta(ge=0, le=1, description="worker: least seconds between commits of a busy stream"),
     ] = 0.02
     gather_asks: Annotated[
         int, Meta(ge=1, description="worker: so many waiting requests are committed at once")
     ] = 64
     left_after: Annotated[
-        float, Meta(gt=0, description="worker: seconds after a lost connection until `left` is shown")
+        float,
+        Meta(gt=0, description="worker: seconds after a lost connection until `left` is shown"),
     ] = 5.0
     resume_within: Annotated[
         float, Meta(gt=0, description="worker: seconds a lost session, its rooms and name are kept")
@@ -120,7 +128,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float, Meta(gt=0, description="worker: seconds of silence, then a gateway counts as gone")
     ] = 10.0
     hung_after: Annotated[
-        float, Meta(gt=0, description="worker: seconds a standby lets the active one's beat stand still")
+        float,
+        Meta(gt=0, description="worker: seconds a standby lets the active one's beat stand still"),
     ] = 4.0
     stream_bytes: Annotated[
         int, Meta(ge=1024, description="worker: bytes of the stream kept for repairs")

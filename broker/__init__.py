@@ -1,0 +1,1 @@
+"""The broker: an XPUB/XSUB proxy, and nothing else."""
