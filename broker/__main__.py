@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, _leave)
     log.info("what=ready number=%d pid=%d", number, os.getpid())
     try:
-        # Default drop mode, on purpose: with XPUB_NODROP one frozen subscriber would stop everybody.
+        # In drop mode, on purpose: with XPUB_NODROP one frozen subscriber would stop everybody.
         zmq.proxy(publishers, subscribers)
     except _Leave:
         log.info("what=stopping")

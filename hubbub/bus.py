@@ -1,7 +1,7 @@
 """The bus as gateways and workers use it: sockets in the loop, canaries, fail-over.
 
-A message is one ZeroMQ part: bus topic, type byte, payload (hubbub/wire.py). Anything may be lost here
-at any time; numbers and repetition above make the whole exact.
+A message is one ZeroMQ part: bus topic, type byte, payload (hubbub/wire.py). Anything may be
+lost here at any time; numbers and repetition above make the whole exact.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class Bus:
         except zmq.Again:
             return False
         # The descriptor is edge-triggered, and sending may have used up the edge.
-        if link.socket.EVENTS & zmq.POLLIN:
+        if link.socket.get(zmq.EVENTS) & zmq.POLLIN:
             self._loop.call_soon(self._read_subscriptions, link)
         return True
 

@@ -162,7 +162,7 @@ class Ping(Frame, frozen=True):
 
 
 class Bye(Frame, frozen=True):
-    """End the session now: its rooms are left and its name is free. Answered by `ok`, then closed."""
+    """End the session: its rooms are left, its name is free. Answered by `ok`, then closed."""
 
     ref: Ref
     id: Id
@@ -206,7 +206,7 @@ class RoomState(Frame, frozen=True):
 
 
 class Welcome(Frame, frozen=True):
-    """The session is open. `token` resumes it within `resume_within` seconds of a lost connection."""
+    """The session is open. `token` resumes it within `resume_within` seconds of a cut."""
 
     ref: int
     session: int

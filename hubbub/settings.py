@@ -29,8 +29,8 @@ LONGEST_SOCKET_NAME = 24  # "/broker-99.subscribe.lock" and kin, with room
 
 # Read by deploy/, the client and the tests; not settings of a server process.
 OTHER_VARIABLES = frozenset(
-    "HUBBUB_CONFIG HUBBUB_GATEWAYS HUBBUB_VENV HUBBUB_PYTHON HUBBUB_SERVER HUBBUB_PASSWORD"
-    " HUBBUB_TEST_SLACK HUBBUB_NUMBER".split()
+    f"HUBBUB_{name}"
+    for name in ("CONFIG", "GATEWAYS", "VENV", "PYTHON", "SERVER", "PASSWORD", "TEST_SLACK")
 )
 
 
