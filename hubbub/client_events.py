@@ -1,0 +1,137 @@
+"""What a client tells its application, and the bounded queue in which that waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+
+from hubbub.frames import Event, Message, Presence
+
+# What an application that is busy for a while may leave unread. Past it the client forgets and
+# pages the rest from history later, so these bound memory, not what is shown.
+MAX_EVENTS = 4096
+MAX_BYTES = 1024 * 1024
+MAX_NOTICES = 64
+
+
+class Notice(msgspec.Struct, frozen=True, tag_field="t", tag=str.lower):
+    """Base of what the client itself has to tell."""
+
+
+class Disconnected(Notice, frozen=True):
+    """The connection was lost; the client is already trying to get another."""
+
+    why: str
+
+
+class Reconnected(Notice, frozen=True):
+    """Connected again. `resumed`: as the same session; otherwise a new one under the same name."""
+
+    name: str
+    resumed: bool
+
+
+class EpochReset(Notice, frozen=True):
+    """The numbering of all rooms began anew (an old copy of the data was put back).
+
+    What was shown before need not be there any more; every joined room goes on from its head.
+    """
+
+    epoch: int
+
+
+class Lacking(Notice, frozen=True):
+    """Events first..last of a room cannot be shown: they are no longer kept."""
+
+    room: str
+    first: int
+    last: int
+
+
+class RoomLost(Notice, frozen=True):
+    """The client is no longer in a room, and could not go back."""
+
+    room: str
+    why: str
+
+
+Notices: TypeAlias = Disconnected | Reconnected | EpochReset | Lacking | RoomLost
+ClientEvent: TypeAlias = Message | Event | Presence | Notices
+
+
+class EventQueue:
+    """Events in order, for one reader. Bounded: `put` refuses what does not fit."""
+
+    def __init__(self, on_low: Callable[[], None]) -> None:
+        self._on_low = on_low  # called when there is room again after a refusal
+        self._events: deque[tuple[ClientEvent, int]] = deque()
+        self._bytes = 0
+        self._refused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended: tuple[BaseException | None] | None = None
+
+    def put(self, event: ClientEvent, size: int) -> bool:
+        """Queue an event. Never waits; False when the queue is full."""
+        if self._refused or len(self._events) >= MAX_EVENTS or self._bytes + size > MAX_BYTES:
+            self._refused = True
+            return False
+        self._append(event, size)
+        return True
+
+    def put_notice(self, notice: Notices) -> None:
+        """Queue a notice, also above the bound; of very many unread ones the later are dropped."""
+        if len(self._events) < MAX_EVENTS + MAX_NOTICES:
+            self._append(notice, 0)
+
+    def _append(self, event: ClientEvent, size: int) -> None:
+        self._events.append((event, size))
+        self._bytes += size
+        self._wake()
+
+    def end(self, error: BaseException | None) -> None:
+        """Nothing follows: after what is queued the reader gets `error`, or a plain end."""
+        if self._ended is None:
+            self._ended = (error,)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def get_nowait(self) -> ClientEvent | None:
+        """The next event if one is there."""
+        if not self._events:
+            return None
+        event, size = self._events.popleft()
+        self._bytes -= size
+        if self._refused and len(self._events) <= MAX_EVENTS // 2 and self._bytes <= MAX_BYTES // 2:
+            self._refused = False
+            self._on_low()
+        return event
+
+    async def get(self) -> ClientEvent:
+        """The next event. Cancelling loses none.
+
+        Raises:
+            StopAsyncIteration: the client was closed.
+            HubbubError: what ended the client.
+        """
+        if self._waiter is not None:
+            raise RuntimeError("events are being read elsewhere: one reader at a time")
+        while True:
+            event = self.get_nowait()
+            if event is not None:
+                return event
+            if self._ended is not None:
+                if self._ended[0] is not None:
+                    raise self._ended[0]
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
