@@ -9,7 +9,7 @@ import fcntl
 import os
 import signal
 import sys
-import types
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 HIGH_WATER = 256  # messages a peer: with batches of 64 KiB, 16 MiB
 ZAP_DOMAIN = b"hubbub"
 EX_CONFIG = 78
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(argv: list[str]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
+    # Blocked and waited for: a handler would race with the proxy, whose poll never comes back to
+    # Python when a signal arrives just before it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         chosen, number = settings.load(argv, process="broker")
         log = logs.setup(f"broker-{number}", chosen.log_level)
@@ -41,28 +45,27 @@ def main(argv: list[str]) -> int:
     except ConfigError as error:
         print(f"broker: {error}", file=sys.stderr)
         return EX_CONFIG
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
+    proxy = threading.Thread(target=serve, args=(publishers, subscribers), name="proxy")
+    proxy.start()
     log.info("what=ready number=%d pid=%d", number, os.getpid())
-    try:
-        # In drop mode, on purpose: with XPUB_NODROP one frozen subscriber would stop everybody.
-        zmq.proxy(publishers, subscribers)
-    except _Leave:
-        log.info("what=stopping")
-    finally:
-        if authenticator:
-            authenticator.stop()
-        context.destroy(linger=0)
-        os.close(lock)
+    signal.sigwait(STOP_SIGNALS)
+    log.info("what=stopping")
+    if authenticator:
+        authenticator.stop()
+    context.term()
+    proxy.join()
+    os.close(lock)
     return 0
 
 
-class _Leave(Exception):
-    """A signal asked the broker to end."""
-
-
-def _leave(number: int, frame: types.FrameType | None) -> None:
-    raise _Leave
+def serve(publishers: zmq.Socket[bytes], subscribers: zmq.Socket[bytes]) -> None:
+    """Copy until the context ends; then close the sockets, for which `Context.term` waits."""
+    try:
+        # In drop mode, on purpose: with XPUB_NODROP one frozen subscriber would stop everybody.
+        zmq.proxy(publishers, subscribers)
+    except zmq.ContextTerminated:
+        publishers.close()
+        subscribers.close()
 
 
 def only_one(chosen: settings.Settings, number: int) -> int:

@@ -13,6 +13,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import zmq
 import zmq.auth
@@ -32,6 +33,14 @@ CANARY_EVERY = 0.25  # seconds
 FIRST_CANARY_EVERY = 0.02  # until one is back: connecting and subscribing take a few of these
 CANARY_MISSES = 3  # canaries in a row that did not come back: the broker is bad
 _CANARY = struct.Struct("!IQ")  # index of the broker, a number that is new each time
+
+
+class ClientKeys(NamedTuple):
+    """What a link to a broker over TCP is encrypted with (CURVE, Z85 text)."""
+
+    broker_public: bytes
+    public: bytes
+    secret: bytes
 
 
 class _Link:
@@ -77,6 +86,7 @@ class Bus:
         self._handlers: dict[bytes, Handler] = {}
         self._after_turn: list[Callable[[], None]] = []
         self._vanished: list[Callable[[bytes], None]] = []
+        self._keys: ClientKeys | None = None
         self._links: list[_Link] = []
         self._active = 0
         self._canary_number = time.monotonic_ns()  # a predecessor's canary is not ours
@@ -109,6 +119,9 @@ class Bus:
             ConfigError: the keys cannot be read.
         """
         self._loop = asyncio.get_running_loop()
+        keys = keys_dir(self._settings)
+        if keys and any(address.encrypted for address in self._addresses):
+            self._keys = load_client_keys(keys)
         self._context = zmq.Context(io_threads=1)
         self._sub = self._socket(zmq.SUB)
         for topic in {*self._handlers, self._inbox}:
@@ -156,9 +169,10 @@ class Bus:
         socket.reconnect_ivl, socket.reconnect_ivl_max = 100, 500  # ms
         socket.heartbeat_ivl, socket.heartbeat_timeout, socket.heartbeat_ttl = 1000, 3000, 5000
         socket.ipv6 = True
-        keys = keys_dir(self._settings)
-        if keys and any(address.encrypted for address in self._addresses):
-            use_client_keys(socket, keys)
+        if self._keys:
+            socket.curve_serverkey = self._keys.broker_public
+            socket.curve_publickey = self._keys.public
+            socket.curve_secretkey = self._keys.secret
         return socket
 
     # --- out ------------------------------------------------------------------------------
@@ -184,7 +198,8 @@ class Bus:
         except zmq.Again:
             return False
         # The descriptor is edge-triggered, and sending may have used up the edge.
-        if link.socket.get(zmq.EVENTS) & zmq.POLLIN:
+        events = link.socket.get(zmq.EVENTS)
+        if isinstance(events, int) and events & zmq.POLLIN:
             self._loop.call_soon(self._read_subscriptions, link)
         return True
 
@@ -284,18 +299,17 @@ class Bus:
                 return
 
 
-def use_client_keys(socket: zmq.Socket[bytes], keys: Path) -> None:
-    """Encrypt the links of `socket` with the keys in directory `keys` (`hubbub keys`).
+def load_client_keys(keys: Path) -> ClientKeys:
+    """The keys in directory `keys`, as `hubbub keys` made them.
 
     Raises:
-        ConfigError: a key file is missing or is none.
+        ConfigError: a file is missing or is no key.
     """
     try:
-        server_public, _ = zmq.auth.load_certificate(keys / "broker.key")
+        broker_public, _ = zmq.auth.load_certificate(keys / "broker.key")
         public, secret = zmq.auth.load_certificate(keys / "client.key_secret")
     except (OSError, ValueError) as error:
         raise ConfigError(f"bus keys in {keys}: {error}") from None
     if secret is None:
         raise ConfigError(f"bus keys in {keys}: client.key_secret holds no secret key")
-    socket.curve_serverkey = server_public
-    socket.curve_publickey, socket.curve_secretkey = public, secret
+    return ClientKeys(broker_public, public, secret)
