@@ -145,7 +145,7 @@ class Client:
         self._name = name
         self._visible = visible
         self._token = token
-        self._keep_session = keep_session
+        self.keep_session = keep_session  # may be changed until the end
         self._agent = agent
         self._patience = patience
         self._group = asyncio.TaskGroup()
@@ -182,7 +182,7 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._close(error, goodbye=not self._keep_session)
+        await self._close(error, goodbye=not self.keep_session)
 
     async def _close(self, error: BaseException | None, *, goodbye: bool) -> None:
         assert self._task is not None

@@ -7,8 +7,18 @@ import heapq
 from collections.abc import Callable
 from typing import Any
 
-from hubbub.errors import HubbubError, OutcomeUnknown, Unreachable
-from hubbub.frames import ClientFrame, Reply, encoder
+import msgspec
+
+from hubbub.errors import (
+    Code,
+    HubbubError,
+    LocalProtocolError,
+    OutcomeUnknown,
+    Refused,
+    Unreachable,
+)
+from hubbub.frames import MAX_TEXT, ClientFrame, Reply, client_decoder, encoder
+from hubbub.names import check_name
 
 # Enough to keep a server busy over a round trip of 50 ms, little enough to resend after a cut.
 WINDOW = 512  # requests on the wire
@@ -39,7 +49,7 @@ class Request:
     ) -> None:
         self.ref = frame.ref
         self.frame = frame
-        self.data = encoder.encode(frame)
+        self.data = encode_checked(frame)
         self.changing = hasattr(frame, "id")
         self.internal = future is None
         self.future = future
@@ -73,6 +83,41 @@ class Request:
         if self.changing and self.sent:
             return OutcomeUnknown()
         return Unreachable("no answer in time")
+
+
+def encode_checked(frame: ClientFrame) -> bytes:
+    """The bytes of a frame, such that no server takes them for a breach of the protocol.
+
+    A frame that every connection is closed for would be asked again on every connection.
+
+    Raises:
+        Refused: a name or a text may not be one.
+        LocalProtocolError: anything else that the protocol does not allow.
+    """
+    try:
+        data = encoder.encode(frame)
+        client_decoder.decode(data)
+    except UnicodeEncodeError:
+        raise Refused(Code.BAD_NAME, "names and texts must be valid Unicode") from None
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        for field, what in (("room", "room"), ("name", "name")):
+            value = getattr(frame, field, None)
+            if isinstance(value, str):
+                check_name(value, what)
+        check_text(getattr(frame, "text", None))
+        raise LocalProtocolError(f"not a {type(frame).__name__.lower()}: {error}") from None
+    return data
+
+
+def check_text(text: object) -> None:
+    """Refuse what is too short or too long to be said.
+
+    Raises:
+        Refused: `too_large`, with both lengths.
+    """
+    if isinstance(text, str) and not 1 <= len(text) <= MAX_TEXT:
+        said = f"a text has 1 to {MAX_TEXT:,} characters, this one has {len(text):,}"
+        raise Refused(Code.TOO_LARGE, said)
 
 
 class Requests:

@@ -1,0 +1,70 @@
+"""The `hubbub` command. Each subcommand is a module with `configure(parser)` and `run(args)`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+# Loaded only when asked for: `hubbub send` in a script must not pay for the line editor.
+COMMANDS = {
+    "chat": ("hubbub.cli.chat", "talk: read and write in rooms"),
+    "send": ("hubbub.cli.send", "say something in a room and leave"),
+    "tail": ("hubbub.cli.tail", "print what was said in a room, and what follows"),
+    "rooms": ("hubbub.cli.lists", "list the rooms"),
+    "peers": ("hubbub.cli.lists", "list who is there"),
+    "status": ("hubbub.cli.lists", "show how the cluster is"),
+    "keys": ("hubbub.cli.keys", "make the keys for a bus that leaves this machine"),
+}
+
+EPILOG = """\
+examples:
+  hubbub chat --name Radha                 talk in the room "lobby"
+  echo "backup done" | hubbub send ops     say a line, from a script
+  hubbub tail ops -n 50                    the last 50 entries, and what follows
+  hubbub COMMAND --help                    all about one command
+
+exit codes: 0 done, 2 wrong usage, 65 a text that cannot be sent, 69 no server could be reached,
+75 not known whether it was done, or try later, 77 not allowed
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    args = _parser(argv).parse_args(argv)
+    try:
+        return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Who read our output has gone, as in `hubbub tail lobby | head -1`. Python would complain
+        # once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    from hubbub import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="hubbub",
+        description="Talk through a Hubbub cluster.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"hubbub {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, line) in COMMANDS.items():
+        wanted = name in argv
+        command = commands.add_parser(
+            name,
+            help=line,
+            description=line[0].upper() + line[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if wanted:
+            importlib.import_module(module).configure(command)
+    return parser

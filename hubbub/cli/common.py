@@ -1,0 +1,119 @@
+"""What the subcommands share: the connection's flags, exit codes, and how errors are told."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from hubbub.cli.render import visible
+from hubbub.errors import Code, HubbubError, Refused, Unreachable
+
+OK, FAILED, USAGE = 0, 1, 2
+BAD_DATA, NO_INPUT, UNREACHABLE, BUG, TRY_LATER, NOT_ALLOWED = 65, 66, 69, 70, 75, 77
+
+_CODES = {
+    Code.BAD_NAME: USAGE,
+    Code.TOO_LARGE: BAD_DATA,
+    Code.CONFLICT: BAD_DATA,
+    Code.BAD_FRAME: BUG,
+    Code.WRONG_TIME: BUG,
+    Code.INTERNAL: BUG,
+}
+
+
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """The flags of every subcommand that talks to a cluster."""
+    parser.add_argument(
+        "--server",
+        metavar="HOST:PORT",
+        help="where the cluster listens; several with ',' (default: $HUBBUB_SERVER, then"
+        " 127.0.0.1:7000)",
+    )
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that tells of an error."""
+    if isinstance(error, Unreachable):
+        return UNREACHABLE
+    if isinstance(error, Refused):
+        return TRY_LATER if error.code.retryable else _CODES.get(error.code, NOT_ALLOWED)
+    return FAILED
+
+
+def complain(text: str) -> None:
+    """One line on standard error."""
+    print(f"hubbub: {visible(text)}", file=sys.stderr, flush=True)
+
+
+def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run a subcommand's coroutine; every expected failure becomes a line and an exit code."""
+    try:
+        return asyncio.run(_until_terminated(main))
+    except* HubbubError as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        complain(str(error))
+        code = exit_code(error)
+    except* BrokenPipeError:
+        raise BrokenPipeError from None
+    return code
+
+
+async def _until_terminated(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    terminated = False
+
+    def terminate() -> None:
+        nonlocal terminated
+        terminated = True
+        task.cancel()  # as for Ctrl-C, so that the goodbye is said
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await main()
+    except asyncio.CancelledError:
+        if terminated:
+            return 128 + signal.SIGTERM
+        raise
+
+
+def state_dir() -> Path:
+    """The user's directory for what the command keeps (XDG), made with mode 0700 if need be.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    base = os.environ.get("XDG_STATE_HOME") or ""
+    path = Path(base if base.startswith("/") else Path("~/.local/state").expanduser()) / "hubbub"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def argument_text(words: list[str]) -> str:
+    """Words of the command line as one text; bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(" ".join(words)).decode("utf-8", "replace")
+
+
+def addresses(server: str | None) -> list[str]:
+    """What --server says, checked; empty for the defaults.
+
+    Raises:
+        SystemExit: it, or HUBBUB_SERVER, is not HOST:PORT.
+    """
+    from hubbub.client import parse_addresses
+
+    given = [server] if server else []
+    try:
+        parse_addresses(tuple(given))
+    except ValueError as error:
+        complain(str(error))
+        raise SystemExit(USAGE) from None
+    return given

@@ -1,0 +1,72 @@
+"""Reading lines from a pipe, a terminal or a file without a thread and without unbounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+CHUNK = 64 * 1024
+LONGEST = 64 * 1024  # bytes of a line that is kept; nothing near it can be sent anyway
+
+
+class LineCutter:
+    """Bytes in, lines out, decoded; bytes that are not UTF-8 become U+FFFD. Pure.
+
+    Of a line longer than LONGEST only its beginning is given: still too long to be sent.
+    """
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that `data` completes, without their ends."""
+        *lines, rest = data.split(b"\n")
+        done = []
+        for line in lines:
+            self._keep(line)
+            done.append(self._take())
+        self._keep(rest)
+        return done
+
+    def end(self) -> list[str]:
+        """What was left without a line end."""
+        return [self._take()] if self._rest else []
+
+    def _keep(self, data: bytes) -> None:
+        self._rest += data[: max(0, LONGEST - len(self._rest))]
+
+    def _take(self) -> str:
+        line = bytes(self._rest)
+        self._rest.clear()
+        return line.removesuffix(b"\r").decode("utf-8", "replace")
+
+
+async def lines_of(descriptor: int) -> AsyncIterator[str]:
+    """The lines of an open file, as they come. Reads no further than it is asked for."""
+    cutter = LineCutter()
+    while data := await _read(descriptor):
+        for line in cutter.feed(data):
+            yield line
+    for line in cutter.end():
+        yield line
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+async def _read(descriptor: int) -> bytes:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    try:
+        loop.add_reader(descriptor, _wake, ready)
+    except PermissionError:
+        pass  # epoll takes no regular files and no /dev/null, which never let one wait
+    else:
+        try:
+            await ready
+        finally:
+            loop.remove_reader(descriptor)
+    return os.read(descriptor, CHUNK)
