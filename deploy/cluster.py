@@ -16,10 +16,9 @@ from pathlib import Path
 from deploy import config, processes, ready
 from deploy.errors import DeployError
 from deploy.place import ROOT, SHIPPED, Place
-from deploy.rpc import Program, Supervisor
+from deploy.rpc import Supervisor
+from deploy.watch import PAUSE, await_serving, log_sizes
 
-PAUSE = 0.03  # seconds between two looks at what starts or stops
-DEATHS = 4  # of one process while starting, then it is said not to start
 SHUTDOWN_WITHIN = 20.0  # seconds for supervisord, once its programs have ended
 
 
@@ -47,9 +46,12 @@ def up(place: Place, *, within: float) -> None:
         gateways = place.gateways or SHIPPED
         path = config.choose(place, gateways)
         names = [f"gateway-{number}" for number in range(1, gateways + 1)]
+        others = [f"broker-{number}" for number in range(1, place.brokers + 1)]
+        others += [f"worker-{number}" for number in range(1, SHIPPED + 1)]
+        begins = log_sizes(place, names + others)
         try:
             _start_supervisord(place, path)
-            _await_serving(place, supervisor, names, until)
+            await_serving(place, supervisor, names, begins, until)
         except BaseException:
             _stop_all(place, supervisor)
             raise
@@ -160,16 +162,15 @@ def _start_supervisord(place: Place, path: Path) -> None:
         command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True
     )
     if done.returncode:
-        lines = (done.stdout + done.stderr).strip().splitlines()
-        raise DeployError(f"supervisord did not start: {lines[-1] if lines else 'no word why'}")
+        lines = (done.stdout + done.stderr).strip().splitlines() or ["no word why"]
+        reason = next((line for line in lines if line.startswith("Error: ")), lines[-1])
+        raise DeployError(f"supervisord did not start: {reason}")
 
 
 def _extend(place: Place, supervisor: Supervisor, until: float) -> None:
     """Add the gateways that are missing and start what stands still; touch nothing else."""
     there = {program.name: program for program in supervisor.programs()}
-    for program in there.values():
-        if program.state in ("STOPPED", "FATAL") or program.gave_up:
-            supervisor.start(program.name)
+    still = [name for name, program in there.items() if program.stands_still]
     running = {name for name, program in there.items() if program.kind == "gateway"}
     wanted = {f"gateway-{number}" for number in range(1, (place.gateways or 0) + 1)}
     missing = sorted(wanted - running, key=lambda name: int(name.partition("-")[2]))
@@ -178,10 +179,13 @@ def _extend(place: Place, supervisor: Supervisor, until: float) -> None:
         config.write(place.programs / f"{name}.conf", config.gateway_section(number, place))
     if missing:
         supervisor.reread()
+    begins = log_sizes(place, still + missing)
+    for name in still:
+        supervisor.start(name)
     try:
         for name in missing:
             supervisor.add(name)
-        _await_serving(place, supervisor, sorted(running | wanted), until)
+        await_serving(place, supervisor, sorted(running | wanted), begins, until)
     except BaseException:
         _take_back(place, supervisor, missing)
         raise
@@ -202,48 +206,6 @@ def _take_back(place: Place, supervisor: Supervisor, names: list[str]) -> None:
         for name in names:
             supervisor.remove(name)
         supervisor.reread()
-
-
-def _await_serving(place: Place, supervisor: Supervisor, names: list[str], until: float) -> None:
-    sizes = {program.name: _size(program.log) for program in supervisor.programs()}
-    pids: dict[str, set[int]] = {}
-    while True:
-        programs = supervisor.programs()
-        for program in programs:
-            seen = pids.setdefault(program.name, set())
-            seen.add(program.pid)
-            if program.gave_up or len(seen - {0}) >= DEATHS:
-                raise DeployError(_why(program, sizes.get(program.name, 0)))
-        if ready.serving(place.addresses[0], names, until):
-            return
-        if time.monotonic() > until:
-            dead = [program for program in programs if not program.pid]
-            words = [_why(program, sizes.get(program.name, 0)) for program in dead]
-            raise DeployError(
-                "the cluster does not serve in time. "
-                + (" ".join(words) or f"Its processes' words are in {place.log}.")
-            )
-        time.sleep(PAUSE)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _why(program: Program, since: int) -> str:
-    """The last thing a process said, and where the rest stands."""
-    try:
-        with program.log.open("rb") as log:
-            # What it said in an earlier life is no reason for today, unless it is all there is.
-            log.seek(since if since < _size(program.log) else 0)
-            lines = log.read()[-4096:].decode(errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
-    said = lines[-1].strip() if lines else "it said nothing"
-    return f"{program.name} does not start: {said} (log: {program.log})"
 
 
 def _say_up(place: Place, headline: str, gateways: int) -> None:
@@ -269,6 +231,7 @@ def _say_up(place: Place, headline: str, gateways: int) -> None:
 def _stop_all(place: Place, supervisor: Supervisor) -> bool:
     """Stop everything that was not started by hand; whether there was anything."""
     there = False
+    processes.thaw(processes.of_cluster(place))
     if supervisor.answers():
         there = True
         with contextlib.suppress(DeployError):

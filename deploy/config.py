@@ -78,9 +78,9 @@ def write(path: Path, text: str) -> None:
 
 def _literal(path: Path) -> str:
     text = str(path)
-    # These would end a value, start a comment or open a quotation in supervisord's syntax.
-    if any(sign in text for sign in "\n\"'\\;#"):
+    # In supervisord's syntax these end a value, start a comment, quote, or name a variable.
+    if any(sign in text for sign in "\n\"'\\;#%"):
         raise DeployError(
             f"the path {text!r} has a sign that supervisord's configuration can't hold."
         )
-    return text.replace("%", "%%")
+    return text

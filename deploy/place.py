@@ -23,6 +23,7 @@ class Place:
     addresses: tuple[tuple[str, int], ...] = ()  # (host, port) of the listener
     gateways: int | None = None  # None: the shipped number, or as many as there are
     brokers: int = SHIPPED
+    says_ready: bool = False  # whether its processes log when they are (INFO)
 
     @property
     def socket(self) -> Path:
@@ -56,9 +57,10 @@ def place_from_environment() -> Place:
         addresses = tuple(settings.listen_addresses())
     except ConfigError as error:
         raise DeployError(f"{error}.") from None
+    says_ready = settings.log_level in ("DEBUG", "INFO")
     if not addresses or any(port == 0 for _, port in addresses):
         raise DeployError("the listen address needs a HOST:PORT with a fixed port.")
-    return Place(data, run_dir, addresses, _wanted_gateways(), settings.brokers)
+    return Place(data, run_dir, addresses, _wanted_gateways(), settings.brokers, says_ready)
 
 
 def place_to_stop() -> Place:

@@ -6,6 +6,7 @@ the supervisord socket it was started under, is ours.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -70,6 +71,13 @@ def look(pid: int) -> Process | None:
         return None  # gone meanwhile, or somebody else's
     url = environ.get("SUPERVISOR_SERVER_URL", "") if kind != "supervisord" else ""
     return Process(pid, int(parent), stat[17], kind, data, url)
+
+
+def thaw(processes: Iterable[Process]) -> None:
+    """SIGCONT: one that was frozen could neither end by itself nor let the others go on."""
+    for process in processes:
+        with contextlib.suppress(OSError):
+            os.kill(process.pid, signal.SIGCONT)
 
 
 def stop(processes: Iterable[Process], *, within: float = STOP_WITHIN) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from deploy.errors import DeployError
 
+ANSWER_WITHIN = 4.0  # seconds; a healthy one takes milliseconds
 ALREADY_STARTED = 60  # supervisor.xmlrpc.Faults
 NOT_RUNNING = 70
 
@@ -32,16 +33,25 @@ class Program(NamedTuple):
         """Whether it stays down until somebody acts."""
         return self.state == "FATAL" or (self.state == "EXITED" and self.status == 78)
 
+    @property
+    def stands_still(self) -> bool:
+        """Whether it has to be started: gave up, or was stopped by somebody."""
+        return self.gave_up or self.state == "STOPPED"
+
 
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=ANSWER_WITHIN)
         self.path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self.path))
+        try:
+            self.sock.connect(str(self.path))
+        except OSError:
+            self.sock.close()
+            raise
 
 
 class _Transport(xmlrpc.client.Transport):
@@ -50,7 +60,9 @@ class _Transport(xmlrpc.client.Transport):
         self.path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _Connection(self.path)
+        connection = _Connection(self.path)
+        self._connection = host, connection  # what close() closes
+        return connection
 
 
 class Supervisor:
@@ -58,12 +70,11 @@ class Supervisor:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path))
 
     def answers(self) -> bool:
         try:
-            self._proxy.supervisor.getPID()
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error):
+            self.pid()
+        except DeployError:
             return False
         return True
 
@@ -104,8 +115,10 @@ class Supervisor:
         self._call("supervisor.shutdown")
 
     def _call(self, method: str, *arguments: object, ignore: int | None = None) -> object:
+        transport = _Transport(self.path)
         try:
-            return getattr(self._proxy, method)(*arguments)
+            with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
+                return cast(object, getattr(proxy, method)(*arguments))
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == ignore:
                 return None

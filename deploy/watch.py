@@ -1,0 +1,95 @@
+"""Watching processes start, until the cluster serves or one of them says why it can't."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from deploy import ready
+from deploy.errors import DeployError
+from deploy.place import Place
+from deploy.rpc import Program, Supervisor
+
+PAUSE = 0.03  # seconds between two looks
+DEATHS = 4  # of one process while starting, then it is said not to start
+READY = re.compile(r"\bwhat=(?:ready|standby)\b")
+READY_WITHIN = 3.0  # seconds for the rest, once the cluster serves
+
+
+def log_sizes(place: Place, programs: Iterable[str]) -> dict[str, int]:
+    """How much each program's log holds from earlier lives: no reason for what happens today."""
+    sizes = {}
+    for name in programs:
+        path = place.log / f"{name}.log"
+        sizes[name] = path.stat().st_size if path.exists() else 0
+    return sizes
+
+
+def await_serving(
+    place: Place,
+    supervisor: Supervisor,
+    gateways: list[str],
+    begins: dict[str, int],
+    until: float,
+) -> None:
+    """Return when the cluster serves through these gateways and what was started is ready.
+
+    Args:
+        begins: `log_sizes` of the programs that are being started, from before their start.
+
+    Raises:
+        DeployError: one of them refuses or keeps dying, or the time is over; with its last words.
+    """
+    pids: dict[str, set[int]] = {}
+    serves = False
+    while True:
+        programs = supervisor.programs()
+        for program in programs:
+            seen = pids.setdefault(program.name, set())
+            seen.add(program.pid)
+            if program.gave_up or len(seen - {0}) >= DEATHS:
+                raise DeployError(_why(program, begins.get(program.name, 0)))
+        if not serves:
+            serves = ready.serving(place.addresses[0], gateways, until)
+            if serves:
+                until = min(until, time.monotonic() + READY_WITHIN)
+        if serves and (not place.says_ready or _all_ready(programs, begins)):
+            return
+        if time.monotonic() > until:
+            break
+        time.sleep(PAUSE)
+    if not serves:
+        dead = [program for program in programs if not program.pid]
+        words = " ".join(_why(program, begins.get(program.name, 0)) for program in dead)
+        raise DeployError(
+            f"the cluster does not serve in time. {words or f'Its logs are in {place.log}.'}"
+        )
+
+
+def _all_ready(programs: list[Program], begins: dict[str, int]) -> bool:
+    """Whether each that is being started has said so.
+
+    Serving needs one broker and one worker; the others may be about to refuse.
+    """
+    return all(
+        READY.search(_written(program.log, begins[program.name]))
+        for program in programs
+        if program.name in begins
+    )
+
+
+def _written(log: Path, since: int) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(since)
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _why(program: Program, since: int) -> str:
+    """The last thing a process said, and where the rest stands."""
+    lines = _written(program.log, since).strip().splitlines() or ["it said nothing"]
+    return f"{program.name} does not start: {lines[-1].strip()} (log: {program.log})"
