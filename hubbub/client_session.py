@@ -194,7 +194,7 @@ class Session:
             self._link = None
             self.rooms.lost()
             self.requests.lost()
-            if not self._stopping:
+            if not self._stopping and self.error is None:
                 self.last_error = ConnectionError(link.why)
                 self.queue.put_notice(Disconnected(link.why))
 
