@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.support", "tests.native")
+pytest.register_assert_rewrite("tests.support", "tests.native", "tests.swarm")
 pytest_plugins = ["tests.fixtures"]
 
 

@@ -33,7 +33,10 @@ class ClosedError(Exception):
 
 
 class RawClient(asyncio.Protocol):
-    """One connection. `seen` holds every frame that was no answer, in order of arrival."""
+    """One connection. `seen` holds every frame that was no answer, in order of arrival.
+
+    An answer is given the key `seen_before`: how many of `seen` came before it.
+    """
 
     def __init__(self) -> None:
         self.seen: list[Fields] = []
@@ -119,6 +122,7 @@ class RawClient(asyncio.Protocol):
                 self.seen.append(frame)
                 self.at.append(now)
             elif not answer.done():
+                frame["seen_before"] = len(self.seen)
                 answer.set_result(frame)
         for waiter in self._waiters:
             if not waiter.done():

@@ -214,7 +214,10 @@ class Cluster:
     ) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="hub-"))  # short: unix socket paths end at 107
         self.data = self.root / "data"
-        self.settings: dict[str, object] = {"brokers": brokers, "data": self.data} | settings
+        self.settings: dict[str, object] = {
+            "brokers": max(brokers, 1),  # none: `bus` names others
+            "data": self.data,
+        } | settings
         self.one_port = one_port
         self.python = python
         self.brokers = [self._process("broker", number + 1) for number in range(brokers)]
