@@ -1,0 +1,1 @@
+"""The doors that people come in by, their sessions, and the fan-out."""

@@ -1,0 +1,132 @@
+"""Claiming a port that many gateways of one cluster share, and nobody else.
+
+SO_REUSEPORT lets any process of the same user join a port without an error; another cluster would
+silently take half of the connections. So each gateway holds a shared lock on a file named after the
+address, in its own data directory: a port in use may be joined only when that lock is held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from hubbub.errors import ConfigError
+from hubbub.settings import runtime_dir
+
+# The kernel's own bound per connection: it would take megabytes for one that never reads.
+SEND_BUFFER = 256 * 1024
+
+
+class Claim:
+    """A socket bound to one address, and the lock that says whose it is; both end with `close`."""
+
+    def __init__(self, bound: socket.socket, lock: int | None) -> None:
+        self.socket = bound
+        self._lock = lock
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT as bound, the port a real one."""
+        host, port = self.socket.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def close(self) -> None:
+        """Give up the port."""
+        self.socket.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def claim(host: str, port: int, data: Path) -> Claim:
+    """Bind `host`:`port` for this gateway, beside others of the same data directory.
+
+    The socket does not listen yet. Port 0 is any free one, and shared with nobody.
+
+    Raises:
+        ConfigError: the port is somebody else's, or the address cannot be bound.
+    """
+    family, address = _resolve(host, port)
+    if port == 0:
+        return Claim(_bind(family, address, shared=False), None)
+    base = runtime_dir(data) / ("listen-" + re.sub(r"[^0-9A-Za-z.]", "-", f"{host}-{port}"))
+    with _locked(base.with_name(base.name + ".guard")):
+        lock = os.open(base.with_name(base.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if _is_held(lock):
+                # Others of this cluster are there already; a probe would say no more than that.
+                bound = _bind(family, address, shared=True)
+            else:
+                _bind(family, address, shared=False).close()
+                bound = _bind(family, address, shared=True)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        except BaseException:
+            os.close(lock)
+            raise
+    return Claim(bound, lock)
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError(f"listen address {host!r}: {error.strerror}") from None
+    return found[0][0], found[0][4]
+
+
+def _bind(
+    family: socket.AddressFamily, address: tuple[object, ...], *, shared: bool
+) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Inherited by what is accepted.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        made.setblocking(False)
+        made.bind(address)
+        if not shared:
+            made.listen(1024)  # two bound sockets meet only here, when neither asked to share
+    except OSError as error:
+        made.close()
+        raise _refusal(address, error) from None
+    return made
+
+
+def _refusal(address: tuple[object, ...], error: OSError) -> ConfigError:
+    where = f"{address[0]}:{address[1]}"
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(
+            f"{where} is in use by another program; set HUBBUB_LISTEN to a free HOST:PORT"
+        )
+    return ConfigError(f"cannot listen on {where}: {error.strerror}; set HUBBUB_LISTEN")
+
+
+def _is_held(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return False
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Only one process at a time; what is done within takes no time."""
+    guard = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(guard)

@@ -1,0 +1,336 @@
+"""The gateway between bus and connections: what happens in one turn, and each second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+from gateway.asks import Asks
+from gateway.connection import Connection
+from gateway.desk import Context, Desk
+from gateway.keeper import Keeper
+from gateway.rooms import Room, Rooms
+from gateway.stream import Stream
+from gateway.sync import Sync
+from hubbub import wire
+from hubbub.bus import Bus
+from hubbub.errors import Code, RemoteProtocolError
+from hubbub.frames import ClientFrame, Moving, encoder
+from hubbub.settings import Settings
+from hubbub.wire import Answer, Kind, StreamBatch
+
+OWNER = wire.shard_topic(0)  # the active worker owns all shards
+TICK = 1.0  # seconds
+BUSY_TICK = 0.1  # seconds, while something is to be repeated
+WAITING_ANSWERS = 20_000  # bundles that wait for their position; the rest is answered again
+
+
+class Hub:
+    """Everything of one gateway process, on one loop."""
+
+    def __init__(self, settings: Settings, gateway: str, bus: Bus, log: logging.Logger) -> None:
+        self.settings = settings
+        self.gateway = gateway
+        self.log = log
+        self.clock = 0.0
+        self.ready = asyncio.Event()  # it has been in step with an owner
+        self._bus = bus
+        self._loop = asyncio.get_running_loop()
+        self._stream = Stream()
+        self._sync = Sync()
+        self._asks: Asks[Context] = Asks(gateway, settings.request_within)
+        self._rooms = Rooms(self._stream, self._fetch)
+        self._desk = Desk(self._asks, self._rooms, self._loop.time, self.wake, self._log_opened)
+        self._waiting: deque[tuple[int, int, list[Answer]]] = deque()  # term, position, answers
+        self._woken = False
+        self._draining = False
+        self._keeper = Keeper(settings, self.wake, log)
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_second = 0.0
+        bus.subscribe(wire.STREAM_TOPIC, self._on_stream)
+        bus.subscribe(wire.gateway_topic(gateway), self._on_inbox)
+        bus.on_turn(self._end_turn)
+
+    def start(self) -> None:
+        """Begin the ticking, once the bus has started."""
+        self.clock = self._loop.time()
+        self._tick()
+
+    def stop(self) -> None:
+        """End the ticking."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # --- the bus --------------------------------------------------------------------------
+
+    def _on_stream(self, kind: int, data: bytes, offset: int) -> None:
+        try:
+            batches = self._stream.offer(data, offset)
+        except RemoteProtocolError as error:
+            self.log.error("what=bad_stream why=%r", error.text)
+            return
+        for batch in batches:
+            self._deliver(batch)
+        if not self._stream.in_step:
+            self._lose_step()
+
+    def _on_inbox(self, kind: int, data: bytes, offset: int) -> None:
+        if kind == wire.STREAM[0]:
+            self._on_stream(kind, data, offset)
+            return
+        try:
+            frame = wire.decode_to_gateway(memoryview(data)[offset:])
+        except RemoteProtocolError as error:
+            self.log.error("what=bad_bus_frame why=%r", error.text)
+            return
+        if not self._stream.see_term(frame.term):
+            return
+        if not self._stream.in_step:
+            self._lose_step()
+        if isinstance(frame, wire.Answers):
+            self._stream.see_position(frame.position)
+            if len(self._waiting) < WAITING_ANSWERS:
+                self._waiting.append((frame.term, frame.position, frame.answers))
+        elif isinstance(frame, wire.Missing):
+            for batch in self._asks.missing(frame.first, frame.last):
+                self._publish(batch, everywhere=True)
+        elif isinstance(frame, wire.Synced):
+            self._on_synced(frame)
+        elif isinstance(frame, wire.TooOld):
+            self._stream.lose_step()
+            self._lose_step()
+        else:
+            self._say_alive(frame.nonce)
+
+    def _publish(self, frame: wire.ToOwner, *, everywhere: bool = False) -> None:
+        self._bus.publish(OWNER, wire.MESSAGE, wire.encoder.encode(frame), everywhere=everywhere)
+
+    def _say_alive(self, nonce: int = 0) -> None:
+        alive = wire.Alive(self.gateway, self._stream.term, nonce)
+        self._publish(alive, everywhere=nonce != 0)
+
+    def _fetch(self, room_id: int, after: int) -> None:
+        self._desk.fetch(room_id, after)
+
+    # --- the stream -----------------------------------------------------------------------
+
+    def _deliver(self, batch: StreamBatch) -> None:
+        deliver = self._rooms.deliver
+        for item in batch.items:
+            if item.kind < Kind.SESSION_OVER:
+                deliver(item)
+            else:
+                self._control(item)
+
+    def _control(self, item: wire.Item) -> None:
+        if item.kind == Kind.GATEWAY_GONE:
+            if item.body == self.gateway.encode():
+                # Declared dead while alive: say so, and get the sessions back.
+                self._stream.lose_step()
+            return
+        connection = self._desk.sessions.get(item.sender)
+        if connection is None or connection.session is None:
+            return
+        if item.kind == Kind.SESSION_RENAMED:
+            connection.session.name = item.body.decode(errors="replace")
+        elif (
+            item.kind == Kind.SESSION_OVER
+            and connection.session.is_over_at(item.seq)
+            and not connection.said_bye
+        ):
+            connection.end(Code.REPLACED, "the session goes on elsewhere, or has ended")
+
+    def _lose_step(self) -> None:
+        """Out of step with the owner: deliver and ask nothing until synced."""
+        if self._sync.needed:
+            return
+        self._sync.need()
+        self._asks.suspend()
+        self.log.info("what=out_of_step term=%d", self._stream.term)
+        self.wake()
+
+    def _ask_sync(self) -> None:
+        if not self._sync.ask(self._loop.time()):
+            return
+        sessions = [
+            (connection.session.number, connection.session.generation)
+            for connection in self._desk.sessions.values()
+            if connection.session is not None
+        ]
+        term, rooms = self._stream.term, [room.id for room in self._rooms.all()]
+        question = wire.Sync(self.gateway, term, self._sync.no, sessions, rooms)
+        self._publish(question, everywhere=True)
+
+    def _on_synced(self, frame: wire.Synced) -> None:
+        if not self._sync.answer(frame.no):
+            return
+        rooms = self._rooms
+        is_same = rooms.epoch in (0, frame.epoch)
+        lost = rooms.synced(frame.rooms) if is_same else rooms.all()
+        rooms.epoch = frame.epoch
+        for room in lost:
+            self._close_all_of(room)
+        for number in frame.over:
+            connection = self._desk.sessions.get(number)
+            if connection is not None:
+                connection.end(Code.EXPIRED, "the session is over, or goes on elsewhere")
+        batches = self._stream.begin(frame.position)
+        self._asks.begin(frame.term, self._loop.time())
+        for batch in batches:
+            self._deliver(batch)
+        self.log.info("what=in_step term=%d position=%d", frame.term, frame.position)
+        self.ready.set()
+        if not self._stream.in_step:
+            self._lose_step()
+
+    def _close_all_of(self, room: Room) -> None:
+        """The numbering is another one now: its people must load the room anew."""
+        for connection in [*room.live.values(), *room.behind]:
+            connection.end(Code.EPOCH_CHANGED, "the rooms were restored: load them anew")
+
+    # --- the turn -------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Have the turn ended after all that is readable now has been read."""
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        """Fan out, act on answers, send what is to be asked, and write once to each connection."""
+        self._woken = True  # what is done in here needs no other turn
+        self._rooms.settle()
+        if self._waiting:
+            self._act()
+        now = self._loop.time()
+        self._desk.flush_pings()
+        for batch in self._asks.flush(now):
+            self._publish(batch)
+        self._repair(now)
+        dirty = self._rooms.dirty
+        if dirty:
+            self._rooms.dirty = {}
+            for outbox in dirty:
+                outbox.flush()
+            self._keeper.written(dirty)
+        self._woken = False
+        timer = self._timer
+        if timer is not None and self._is_busy() and now + BUSY_TICK < timer.when():
+            timer.cancel()
+            self._timer = self._loop.call_later(BUSY_TICK, self._tick)
+
+    def _act(self) -> None:
+        """Act on the answers whose position has been delivered, in the order in which they came."""
+        later: deque[tuple[int, int, list[Answer]]] = deque()
+        while self._waiting:
+            term, position, answers = self._waiting.popleft()
+            if term != self._stream.term:
+                continue  # of an owner that is no more: the same was asked again
+            if not self._stream.in_step or position > self._stream.position:
+                later.append((term, position, answers))
+                continue
+            held = []
+            for answer in answers:
+                # While a room's log is read, its people lack what answers may speak of.
+                if self._rooms.fetching and not isinstance(answer.reply, wire.Fetched):
+                    held.append(answer)
+                    continue
+                self._desk.act(answer, position)
+            if held:
+                later.append((term, position, held))
+        self._waiting = later
+        self._rooms.settle()
+
+    def _repair(self, now: float) -> None:
+        self._ask_sync()
+        refill = self._stream.refill(now)
+        if refill is not None:
+            first, last, again = refill
+            question = wire.Refill(self.gateway, self._stream.term, first, last)
+            self._publish(question, everywhere=again)
+
+    def _is_busy(self) -> bool:
+        return bool(len(self._asks) or self._sync.needed or self._stream.gap())
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        for batch in self._asks.due(now):
+            self._publish(batch, everywhere=True)
+        self._desk.expire()
+        if now >= self._next_second:
+            self._next_second = now + TICK - BUSY_TICK / 2
+            self.clock = now
+            self._say_alive()
+            self._keeper.second(now)
+        self._timer = self._loop.call_later(BUSY_TICK if self._is_busy() else TICK, self._tick)
+        self._end_turn()
+
+    # --- connections ----------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        """A socket is open."""
+        self._keeper.opened(connection)
+        if self._draining:
+            connection.end(Code.UNAVAILABLE, "this gateway is closing: connect again")
+
+    def request(self, connection: Connection, frame: ClientFrame, weight: int) -> None:
+        """Carry out one frame of a client's."""
+        self._desk.request(connection, frame, weight)
+
+    def to_flush(self, connection: Connection) -> None:
+        """Write its outbox at the end of this turn."""
+        self._rooms.dirty[connection.outbox] = connection
+        self.wake()
+
+    def closing(self, connection: Connection) -> None:
+        """It takes part no more."""
+        self._desk.closing(connection)
+
+    def lingering(self, connection: Connection) -> None:
+        """It is to be cut off at its deadline."""
+        self._keeper.lingering(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """Its socket is closed."""
+        self._rooms.dirty.pop(connection.outbox, None)
+        self._keeper.closed(connection)
+
+    def _log_opened(self, connection: Connection) -> None:
+        session = connection.session
+        assert session is not None
+        self.log.info(
+            "what=connection_opened conn=%d session=%d address=%s agent=%r",
+            connection.number,
+            session.number,
+            connection.address,
+            connection.agent,
+        )
+
+    # --- draining -------------------------------------------------------------------------
+
+    def begin_drain(self, within: float) -> None:
+        """Ask everybody to move elsewhere within so many seconds."""
+        self._draining = True
+        self._publish(wire.Draining(self.gateway, self._stream.term), everywhere=True)
+        moving = encoder.encode(Moving(within))
+        for connection in self._keeper.open():
+            if connection.session is None and not connection.core.buffered:
+                connection.end(Code.UNAVAILABLE, "this gateway is closing: connect again")
+            else:
+                connection.put(moving)
+
+    def end_drain(self) -> None:
+        """Close what is left; the sessions stay, to be resumed elsewhere."""
+        for connection in self._keeper.open():
+            connection.finish("drained")
+
+    @property
+    def asked(self) -> int:
+        """Requests without an answer."""
+        return len(self._asks)
+
+    @property
+    def connected(self) -> int:
+        """Sockets that are open."""
+        return len(self._keeper)

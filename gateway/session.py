@@ -1,0 +1,19 @@
+"""What a connection knows of its session. Pure."""
+
+from __future__ import annotations
+
+
+class Session:
+    """The session that a connection holds here: every request of the connection is bound to it."""
+
+    __slots__ = ("generation", "name", "number", "sender")
+
+    def __init__(self, number: int, generation: int, sender: int, name: str) -> None:
+        self.number = number
+        self.generation = generation  # raised by each resume: older ones are refused
+        self.sender = sender  # the person
+        self.name = name
+
+    def is_over_at(self, generation: int) -> bool:
+        """Whether the news that it is over for all generations below this one concerns it."""
+        return self.generation < generation

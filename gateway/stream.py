@@ -1,0 +1,148 @@
+"""The owner's stream as one gateway takes it: positions in order, gaps, terms. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from gateway.repeats import Repeats
+from hubbub.wire import Item, StreamBatch, peek_stream, unpack_stream
+
+HELD_BYTES = 8 * 1024 * 1024  # of batches that came too early; what is beyond is asked for again
+RECENT_BYTES = 4 * 1024 * 1024  # of batches kept for replay
+RECENT_BATCHES = 500  # ten seconds of a busy stream
+
+
+class Stream:
+    """Takes batches as they come and gives them out in the order of their positions, once each.
+
+    It begins out of step: until `begin` says at which position to go on, what comes is held.
+    """
+
+    def __init__(self) -> None:
+        self.term = 0  # the highest seen
+        self.position = 0  # delivered up to here
+        self.in_step = False
+        self._known = 0  # the highest position heard of, in this term
+        self._held: dict[int, bytes] = {}
+        self._held_bytes = 0
+        self._recent: deque[tuple[int, list[Item], int]] = deque()
+        self._recent_bytes = 0
+        self._repeats: Repeats | None = None
+
+    def see_term(self, term: int) -> bool:
+        """Note the term of any frame of the owner's: False when it is of the past.
+
+        A new one puts the stream out of step: what was held belongs to the old numbering.
+        """
+        if term < self.term:
+            return False
+        if term > self.term:
+            self.term = term
+            self._known = 0
+            self.lose_step()
+            self._drop_held()
+        return True
+
+    def lose_step(self) -> None:
+        """Deliver nothing until `begin`."""
+        self.in_step = False
+        self._repeats = None
+
+    def begin(self, position: int) -> list[StreamBatch]:
+        """Go on after `position`; what was held and comes next is returned, to be delivered."""
+        self.in_step = True
+        self.position = position
+        self._recent.clear()
+        self._recent_bytes = 0
+        for early in [at for at in self._held if at <= position]:
+            self._held_bytes -= len(self._held.pop(early))
+        return self._release()
+
+    def offer(self, data: bytes, offset: int) -> list[StreamBatch]:
+        """Take one batch as it came; what is now in turn is returned, to be delivered.
+
+        Raises:
+            RemoteProtocolError: it is no batch.
+        """
+        term, position, count = peek_stream(data, offset)
+        if not self.see_term(term):
+            return []
+        if position > self._known:
+            self._known = position
+        if count == 0 or (self.in_step and position <= self.position):
+            return []
+        if self.in_step and position == self.position + 1:
+            batch = self._deliver(data, offset)
+            return [batch, *self._release()] if self._held else [batch]
+        self._hold(position, data[offset:])
+        return []
+
+    def see_position(self, position: int) -> None:
+        """Note a position that the owner speaks of."""
+        self._known = max(self._known, position)
+
+    def gap(self) -> tuple[int, int] | None:
+        """The first stretch of positions that is missing."""
+        if not self.in_step or self._known <= self.position:
+            return None
+        last = min(self._held) - 1 if self._held else self._known
+        return self.position + 1, last
+
+    def refill(self, now: float) -> tuple[int, int, bool] | None:
+        """The stretch to ask for now and whether it is asked again; None: nothing now."""
+        missing = self.gap()
+        if missing is None:
+            self._repeats = None
+            return None
+        if self._repeats is None:
+            self._repeats = Repeats(now)
+            return *missing, False
+        return (*missing, True) if self._repeats.is_due(now) else None
+
+    def replay(self, room: int, after: int) -> Iterator[Item] | None:
+        """The items of `room` in positions above `after`, up to now; None: not kept so long."""
+        if after >= self.position:
+            return iter(())
+        if not self._recent or self._recent[0][0] > after + 1:
+            return None
+        return (
+            item
+            for position, items, _ in self._recent
+            if position > after
+            for item in items
+            if item.room == room
+        )
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _deliver(self, data: bytes, offset: int) -> StreamBatch:
+        batch = unpack_stream(data, offset)
+        self.position = batch.position
+        size = len(data)
+        self._recent.append((batch.position, batch.items, size))
+        self._recent_bytes += size
+        while self._recent_bytes > RECENT_BYTES or len(self._recent) > RECENT_BATCHES:
+            self._recent_bytes -= self._recent.popleft()[2]
+        self._repeats = None  # it moves: another gap is another question
+        return batch
+
+    def _release(self) -> list[StreamBatch]:
+        batches = []
+        while (data := self._held.pop(self.position + 1, None)) is not None:
+            self._held_bytes -= len(data)
+            batches.append(self._deliver(data, 0))
+        return batches
+
+    def _hold(self, position: int, data: bytes) -> None:
+        if position in self._held:
+            return
+        self._held[position] = data
+        self._held_bytes += len(data)
+        while self._held_bytes > HELD_BYTES:
+            # The farthest ahead is needed last.
+            self._held_bytes -= len(self._held.pop(max(self._held)))
+
+    def _drop_held(self) -> None:
+        self._held.clear()
+        self._held_bytes = 0
