@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,11 +75,20 @@ def place_to_stop() -> Place:
         except ConfigError as error:
             raise DeployError(f"{error}.") from None
     except ImportError:
-        data = Path(os.environ.get("HUBBUB_DATA") or "var").absolute()
+        data = Path(os.environ.get("HUBBUB_DATA") or _data_in_file() or "var").absolute()
     data = data.resolve()
     recorded = data / "run_dir"
     run_dir = Path(recorded.read_text(encoding="utf-8")) if recorded.exists() else data / "run"
     return Place(data, run_dir)
+
+
+def _data_in_file() -> str:
+    """`data` of the settings file, without the means to check the rest of it."""
+    try:
+        with Path(os.environ["HUBBUB_CONFIG"]).open("rb") as file:
+            return str(tomllib.load(file).get("data", ""))
+    except (KeyError, OSError, ValueError):
+        return ""
 
 
 def _wanted_gateways() -> int | None:

@@ -7,12 +7,22 @@ from collections.abc import Generator
 
 import pytest
 
+TEST_WITHIN = 120.0  # seconds; a test that needs more says so with a mark
+
 pytest.register_assert_rewrite("tests.support", "tests.native", "tests.swarm")
 pytest_plugins = ["tests.fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked `long`, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test hangs; a loaded machine has more time for each (pytest-timeout reads the option)."""
+    from tests.support import slack  # not earlier: its asserts are rewritten first
+
+    if config.getoption("timeout", None) is None:
+        config.option.timeout = slack(TEST_WITHIN)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -140,6 +140,7 @@ async def test_down_needs_no_environment(site: Site, directory: Path) -> None:
     assert site.kinds() == {}
 
 
+@pytest.mark.timeout(600)
 async def test_the_tests_do_not_see_the_settings_of_a_cluster(
     site: Site, clone: Callable[[], Path]
 ) -> None:
@@ -159,7 +160,7 @@ async def test_the_tests_do_not_see_the_settings_of_a_cluster(
     assert pristine(site.root) == before, "the tools leave nothing in the tree"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_what_fails_before_pytest_is_said_at_the_end(
     site: Site, clone: Callable[[], Path]
 ) -> None:
