@@ -11,7 +11,7 @@ import hubbub
 from hubbub.client import Client
 from hubbub.client_events import MAX_EVENTS
 from hubbub.frames import Message
-from tests.client.odd_server import Peer, serving
+from tests.client.odd_server import Fields, Peer, serving
 from tests.support import eventually
 
 FAST = hubbub.Patience(
@@ -342,7 +342,7 @@ async def test_when_asked_to_move_the_client_resumes_elsewhere_and_loses_nothing
         state = {"t": "roomstate", "room": "lobby", "head": 1}
         frame = await peer.greet(rooms=[state])
         assert frame["rooms"] == {"lobby": 1}
-        frames = {}
+        frames: dict[str, Fields] = {}
         while set(frames) != {"say", "members"}:
             frame = await peer.frame()
             frames[frame["t"]] = frame
