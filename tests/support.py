@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, overload
 
 T = TypeVar("T")
 Address: TypeAlias = tuple[str, int]
@@ -35,9 +35,15 @@ def slack(seconds: float) -> float:
     return seconds * float(os.environ.get("HUBBUB_TEST_SLACK", "1"))
 
 
+@overload
 async def eventually(
-    check: Callable[[], T | Awaitable[T]], within: float = 5.0, *, what: str = ""
-) -> T:
+    check: Callable[[], Awaitable[T]], within: float = 5.0, *, what: str = ""
+) -> T: ...
+@overload
+async def eventually(
+    check: Callable[[], T | None], within: float = 5.0, *, what: str = ""
+) -> T: ...
+async def eventually(check: Callable[[], Any], within: float = 5.0, *, what: str = "") -> Any:
     """The first true value of `check()`, asked again and again for `within` (times slack) seconds.
 
     Raises:
@@ -46,7 +52,7 @@ async def eventually(
     deadline = time.monotonic() + slack(within)
     while True:
         trouble: AssertionError | None = None
-        value: T | None = None
+        value = None
         try:
             result = check()
             value = await result if inspect.isawaitable(result) else result
@@ -59,6 +65,12 @@ async def eventually(
                 f"not within {slack(within)} s: {what or inspect.getsource(check).strip()}"
             ) from trouble
         await asyncio.sleep(0.01)  # poll
+
+
+async def passing(seconds: float) -> None:
+    """Let time pass that a rule names: an outage lasts so long, a line would have come by now."""
+    end = time.monotonic() + slack(seconds)
+    await eventually(lambda: time.monotonic() >= end, 2 * seconds)
 
 
 def clean_environment(**settings: object) -> dict[str, str]:
@@ -146,7 +158,7 @@ class Process:
                 raise ProcessEndedError(f"{self.name} ended:\n{self.output()}")
             return found
 
-        return await eventually(look, within, what=f"{pattern!r} from {self.name}") or _never()
+        return await eventually(look, within, what=f"{pattern!r} from {self.name}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; it must be alive."""
@@ -189,10 +201,6 @@ class Process:
 
 class ProcessEndedError(Exception):
     """A process ended that was waited for: no use to wait on (hence no AssertionError)."""
-
-
-def _never() -> re.Match[str]:
-    raise AssertionError("eventually() returned nothing true")
 
 
 class Cluster:
