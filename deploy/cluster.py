@@ -237,11 +237,14 @@ def _stop_all(place: Place, supervisor: Supervisor) -> bool:
         with contextlib.suppress(DeployError):
             _stop_through(supervisor)
     # What is left now answers to nobody: a silent supervisord first, then what it has left behind.
-    supervisords = _supervisords(place)
-    processes.stop(supervisords, within=SHUTDOWN_WITHIN)
-    leftovers = [process for process in processes.of_cluster(place) if process.supervised]
-    processes.stop(leftovers)
-    return there or bool(supervisords) or bool(leftovers)
+    # Twice, since one that was just being started may have had no face yet.
+    for _ in range(2):
+        supervisords = _supervisords(place)
+        processes.stop(supervisords, within=SHUTDOWN_WITHIN)
+        leftovers = [process for process in processes.of_cluster(place) if process.supervised]
+        processes.stop(leftovers)
+        there = there or bool(supervisords) or bool(leftovers)
+    return there
 
 
 def _stop_through(supervisor: Supervisor) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.place import Place
+from deploy.place import ROOT, Place
 
 PROC = Path("/proc")
 KINDS = ("gateway", "worker", "broker")  # in the order of stopping
@@ -95,7 +95,8 @@ def _stop_together(processes: list[Process], within: float) -> None:
         except OSError:
             continue
         # The pid may have passed to another since we looked; behind the handle it no longer can.
-        if look(process.pid) == process:
+        found = look(process.pid)
+        if found is not None and found.started == process.started:
             handles[handle] = process
         else:
             os.close(handle)
@@ -157,6 +158,8 @@ def _fields(path: Path) -> list[str]:
 
 
 def _kind(arguments: list[str]) -> str:
+    if len(arguments) > 2 and arguments[1] == str(ROOT / "deploy" / "run"):
+        return arguments[2] if arguments[2] in KINDS else ""  # the shell, before it became Python
     if not Path(arguments[0]).name.startswith("python"):
         return ""
     for place, argument in enumerate(arguments):

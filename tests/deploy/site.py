@@ -135,6 +135,7 @@ class Site:
         """End whatever is left, and delete the directory."""
         if self.data.exists():
             processes.stop(self.members(), within=0.2)
+            assert self.members() == [], "what a test has started ends with it"
             run_dir = self.place.run_dir
             if not run_dir.is_relative_to(self.data):
                 shutil.rmtree(run_dir, ignore_errors=True)
