@@ -20,11 +20,11 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 
 
 def pristine(tree: Path) -> dict[str, int]:
-    """Every file of a tree, with its time of change."""
+    """Every file of a tree but Python's own caches, with its time of change."""
     return {
         str(path.relative_to(tree)): path.stat().st_mtime_ns
         for path in tree.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.suffix != ".pyc"
     }
 
 
