@@ -114,16 +114,20 @@ class Session:
         """A greeted connection; None when there is to be another try (or none, see `error`)."""
         host, port = next(self._addresses)
         link = Link(self, self._patience)
+        doubt = self._loop.time() + _DOUBT
+        asked = False
         try:
             async with asyncio.timeout(self._patience.greet_within):
                 await self._loop.create_connection(lambda: link, host, port)
                 link.write(encoder.encode(self._greeting()))
+                asked = True
                 await link.greeted
-        except TimeoutError:
-            self._doubt_until = self._loop.time() + _DOUBT
-            self.last_error = Unreachable(f"{host}:{port} does not answer")
-        except (OSError, RemoteProtocolError) as error:
+        except OSError as error:
             self.last_error = error
+            if asked:
+                self._doubt_until = doubt
+            if isinstance(error, TimeoutError):
+                self.last_error = Unreachable(f"{host}:{port} does not answer")
         except Refused as error:
             self._greeting_refused(error)
         else:

@@ -1,0 +1,155 @@
+"""What the command line does with text, before any server is asked."""
+
+from __future__ import annotations
+
+import json
+import string
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.cli.commands import COMMANDS, Command, Text, WrongLineError, parse_line
+from hubbub.cli.input import LONGEST, LineCutter
+from hubbub.cli.render import json_line, line_of, visible
+from hubbub.frames import Event, Message, Presence
+
+HOSTILE = [
+    "\x1b[2J",
+    "\x1b]52;c;AAAA\x07",
+    "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\",
+    "\x9b31m",
+    "\u202egnp.exe",
+    "\u2066x\u2069",
+    "a\rb",
+    "a\nRadha: forged",
+    "\x08\x7f",
+    "\u200b\ufeff\u2060",
+    "\u2028\u2029",
+    "e" + "\u0301" * 50,
+    "\u0301on what stands before",
+    "\ue000\uffff\U000e0041",
+    "\ud800",
+]
+
+
+def is_dead(text: str) -> bool:
+    """Whether a terminal finds nothing in it to obey."""
+    return all(
+        unicodedata.category(character) not in ("Cc", "Cs", "Co", "Zl", "Zp")
+        and unicodedata.bidirectional(character) not in ("LRE", "RLE", "LRO", "RLO", "PDF")
+        and unicodedata.bidirectional(character) not in ("LRI", "RLI", "FSI", "PDI")
+        and (unicodedata.category(character) != "Cf" or character in "\u200c\u200d")
+        for character in text
+    )
+
+
+@given(st.text(st.characters(exclude_categories=()) | st.sampled_from("".join(HOSTILE))))
+def test_nothing_that_is_shown_has_any_power_over_a_terminal(text: str) -> None:
+    """“Control characters and escape sequences from others are made visible, never obeyed.”"""
+    assert is_dead(visible(text))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_every_part_of_a_line_is_made_harmless(text: str) -> None:
+    for event in (
+        Message(text, 1, 1, text, text, 1),
+        Message(text, 1, 1, text, text, 1, action=True),
+        Event(text, 1, "renamed", 1, text, 1, to=text),
+        Event(text, 1, text, 1, text, 1, to=text),
+        Presence(text, 1, text, "left", why=text),
+    ):
+        line = line_of(event)
+        assert line is not None
+        assert is_dead(line)
+        assert line != text
+
+
+@given(st.text(string.printable.split("\t", maxsplit=1)[0] + "äßçñéøλжшאبहि한漢👍🏽"))
+def test_ordinary_text_is_shown_as_it_is(text: str) -> None:
+    text = text.lstrip("\u093f")  # a vowel sign that nothing stands before
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize("text", ["👩‍👩‍👧", "می‌خواهم", "é", "ą́", "🇩🇪"])
+def test_joined_characters_of_emoji_and_scripts_stay_whole(text: str) -> None:
+    assert visible(text) == text
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_json_lines_are_ascii_and_say_what_was_said(text: str) -> None:
+    line = json_line(Message("lobby", 7, 1, "Rita", text, 1))
+    assert line.isascii()
+    assert line.isprintable()
+    found = json.loads(line)
+    assert (found["t"], found["seq"], found["text"]) == ("message", 7, text)
+
+
+# --- lines ------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary()), st.data())
+def test_however_the_input_is_cut_the_same_lines_come_out(
+    lines: list[bytes], data: st.DataObject
+) -> None:
+    whole = b"\n".join(lines)
+    wanted = [
+        line.removesuffix(b"\r").decode("utf-8", "replace") for line in whole.split(b"\n")
+    ]  # fmt: skip
+    if not whole.split(b"\n")[-1]:
+        wanted.pop()
+    cutter = LineCutter()
+    found = []
+    while whole:
+        at = data.draw(st.integers(1, len(whole)))
+        found += cutter.feed(whole[:at])
+        whole = whole[at:]
+    assert found + cutter.end() == wanted
+
+
+def test_a_line_without_an_end_is_not_kept_whole() -> None:
+    cutter = LineCutter()
+    for _ in range(100):
+        assert cutter.feed(b"x" * LONGEST) == []
+    assert cutter.feed(b"\nshort\n") == ["x" * LONGEST, "short"]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("hi there", Text("hi there")),
+        ("  indented", Text("  indented")),
+        ("//etc/passwd", Text("/etc/passwd")),
+        ("//", Text("/")),
+        ("", None),
+        ("   ", None),
+        ("/me waves", Command("me", "waves")),
+        ("/JOIN  den ", Command("join", "den")),
+        ("/history 5", Command("history", "5")),
+        ("/quit", Command("quit", "")),
+    ],
+)
+def test_a_line_means(line: str, wanted: object) -> None:
+    assert parse_line(line) == wanted
+
+
+@pytest.mark.parametrize("line", ["/", "/x", "/joni den", "/ me", "/me", "/join", "/history x"])
+def test_what_looks_like_a_command_is_never_text(line: str) -> None:
+    """“An unknown command is an error and never sent as text.”"""
+    with pytest.raises(WrongLineError):
+        parse_line(line)
+
+
+@given(st.text(max_size=20))
+def test_only_what_begins_with_two_slashes_says_a_slash_first(rest: str) -> None:
+    try:
+        found = parse_line("/" + rest)
+    except WrongLineError:
+        return
+    if isinstance(found, Text):
+        assert rest.startswith("/")
+        assert found.text == rest
+    else:
+        assert isinstance(found, Command)
+        assert found.name in COMMANDS
