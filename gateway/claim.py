@@ -26,9 +26,9 @@ SEND_BUFFER = 256 * 1024
 class Claim:
     """A socket bound to one address, and the lock that says whose it is; both end with `close`."""
 
-    def __init__(self, bound: socket.socket, lock: int | None) -> None:
+    def __init__(self, bound: socket.socket, lock: int) -> None:
         self.socket = bound
-        self._lock = lock
+        self._lock: int | None = lock
 
     @property
     def address(self) -> str:
@@ -47,23 +47,25 @@ class Claim:
 def claim(host: str, port: int, data: Path) -> Claim:
     """Bind `host`:`port` for this gateway, beside others of the same data directory.
 
-    The socket does not listen yet. Port 0 is any free one, and shared with nobody.
+    The socket does not listen yet. Port 0 is any free one; others join it by its real number.
 
     Raises:
         ConfigError: the port is somebody else's, or the address cannot be bound.
     """
     family, address = _resolve(host, port)
-    if port == 0:
-        return Claim(_bind(family, address, shared=False), None)
-    base = runtime_dir(data) / ("listen-" + re.sub(r"[^0-9A-Za-z.]", "-", f"{host}-{port}"))
-    with _locked(base.with_name(base.name + ".guard")):
-        lock = os.open(base.with_name(base.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    run = runtime_dir(data)
+    with _locked(run / "listen.guard"):
+        bound = None
+        if port == 0:
+            bound = _bind(family, address, shared=True)
+            port = bound.getsockname()[1]
+        name = "listen-" + re.sub(r"[^0-9A-Za-z.]", "-", f"{host}-{port}") + ".lock"
+        lock = os.open(run / name, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if _is_held(lock):
-                # Others of this cluster are there already; a probe would say no more than that.
-                bound = _bind(family, address, shared=True)
-            else:
-                _bind(family, address, shared=False).close()
+            if bound is None:
+                if not _is_held(lock):
+                    # Nobody of ours is there: then nobody at all may be.
+                    _bind(family, address, shared=False).close()
                 bound = _bind(family, address, shared=True)
             fcntl.flock(lock, fcntl.LOCK_SH)
         except BaseException:

@@ -70,8 +70,8 @@ class Connection(asyncio.Protocol):
         "number",
         "on_closed",
         "outbox",
+        "parted",
         "rooms",
-        "said_bye",
         "session",
         "spoke",
         "tail",
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
         self.asked = 0  # weight of requests without an answer
         self.heard = hub.clock
         self.spoke = hub.clock
-        self.said_bye = False
+        self.parted = False  # the owner knows that this connection is done with its session
         self.is_closing = False  # takes part in nothing any more
         self.tail = b""  # what follows the answer that is being put into the outbox
         self.why = "peer gone"

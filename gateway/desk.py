@@ -121,7 +121,7 @@ class Desk:
             if room is not None:
                 room.expected += 1
         elif isinstance(frame, frames.Bye):
-            connection.said_bye = True
+            connection.parted = True
         self._asks.add(
             frame,
             Request(connection, frame, weight, room),
@@ -151,7 +151,7 @@ class Desk:
         if session is None or self.sessions.get(session.number) is not connection:
             return
         del self.sessions[session.number]
-        if not connection.said_bye:
+        if not connection.parted:
             self._part(session.number, session.generation, Lost())
 
     def lose_all(self) -> None:
@@ -243,10 +243,11 @@ class Desk:
         if connection.session is None:
             connection.core.state = State.NEW
         elif error.code in _OVER:
+            connection.parted = True
             connection.end(Code(error.code), error.text)
             return
         elif isinstance(request.frame, frames.Bye):
-            connection.said_bye = False
+            connection.parted = False
         connection.answered(request.weight)
 
     def _release(self, request: Request) -> None:
@@ -278,6 +279,7 @@ class Desk:
             return
         older = self.sessions.pop(answer.session, None)
         if older is not None:
+            older.parted = True
             older.end(Code.REPLACED, "the session was resumed on another connection")
         connection.session = Session(answer.session, answer.generation, reply.sender, reply.name)
         self.sessions[answer.session] = connection

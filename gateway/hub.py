@@ -137,8 +137,9 @@ class Hub:
         elif (
             item.kind == Kind.SESSION_OVER
             and connection.session.is_over_at(item.seq)
-            and not connection.said_bye
+            and not connection.parted
         ):
+            connection.parted = True
             connection.end(Code.REPLACED, "the session goes on elsewhere, or has ended")
 
     def _lose_step(self) -> None:
@@ -174,6 +175,7 @@ class Hub:
         for number in frame.over:
             connection = self._desk.sessions.get(number)
             if connection is not None:
+                connection.parted = True
                 connection.end(Code.EXPIRED, "the session is over, or goes on elsewhere")
         batches = self._stream.begin(frame.position)
         self._asks.begin(frame.term, self._loop.time())
