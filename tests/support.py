@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -234,10 +234,12 @@ class Cluster:
         self.others: list[Process] = []
         self._ports: dict[Process, int] = {}
 
-    def _process(self, kind: str, number: int, **settings: object) -> Process:
+    def _process(
+        self, kind: str, number: int, *, prefix: Sequence[str] = (), **settings: object
+    ) -> Process:
         name = f"{kind}-{number}"
         given = self.settings | {"listen": "127.0.0.1:0"} | settings
-        argv = [self.python, "-m", kind, "--number", str(number)]
+        argv = [*prefix, self.python, "-m", kind, "--number", str(number)]
         return Process(name, argv, clean_environment(**given), self.root / f"{name}.log")
 
     @property
@@ -259,10 +261,11 @@ class Cluster:
 
     async def start_gateway(self, gateway: Process) -> None:
         """Start it; on the common port if there is one, or on the port it had before."""
+        host = gateway.environ["HUBBUB_LISTEN"].rpartition(":")[0]
         port = self._ports.get(gateway, 0)
         if self.one_port and gateway is not self.gateways[0]:
             port = self._ports[self.gateways[0]]
-        gateway.environ["HUBBUB_LISTEN"] = f"127.0.0.1:{port}"
+        gateway.environ["HUBBUB_LISTEN"] = f"{host}:{port}"
         gateway.start()
 
     async def _listening(self, gateway: Process) -> None:
@@ -276,9 +279,10 @@ class Cluster:
         standby = process in self.workers and process is not self.workers[0]
         await process.line(r"what=(?:ready|standby)\b" if standby else r"what=ready\b")
 
-    async def add_gateway(self, **settings: object) -> Process:
-        """One more gateway, started and ready."""
-        gateway = self._process("gateway", len(self.gateways) + 1, **settings)
+    async def add_gateway(self, *, prefix: Sequence[str] = (), **settings: object) -> Process:
+        """One more gateway, started and ready. `prefix`: a command to run it with, as setpriv."""
+        number = len(self.gateways) + 1
+        gateway = self._process("gateway", number, prefix=prefix, **settings)
         self.gateways.append(gateway)
         await self.start_gateway(gateway)
         await self.ready(gateway)
@@ -298,11 +302,13 @@ class Cluster:
 
     def address(self, gateway: Process | int = 0) -> Address:
         """(host, port) of one gateway."""
-        return "127.0.0.1", self.port(gateway)
+        process = self.gateways[gateway] if isinstance(gateway, int) else gateway
+        return process.environ["HUBBUB_LISTEN"].rpartition(":")[0], self.port(gateway)
 
     def server(self, gateway: Process | int = 0) -> str:
         """The same as HOST:PORT."""
-        return f"127.0.0.1:{self.port(gateway)}"
+        host, port = self.address(gateway)
+        return f"{host}:{port}"
 
     @property
     def active_worker(self) -> Process:
@@ -321,7 +327,7 @@ class Cluster:
         self, *arguments: str, gateway: Process | int = 0
     ) -> tuple[list[str], dict[str, str]]:
         """argv and environment of the `hubbub` command with this cluster as its server."""
-        argv = [self.python, "-m", "hubbub.cli", *arguments]
+        argv = [self.python, "-m", "hubbub", *arguments]
         return argv, clean_environment(data=self.data, server=self.server(gateway))
 
     async def stop(self, processes: Iterable[Process] | None = None) -> None:
