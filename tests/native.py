@@ -155,7 +155,7 @@ class RawClient(asyncio.Protocol):
         """Send bytes as they are."""
         self.transport.write(data)
 
-    async def ask(self, t: str, within: float = 15.0, **fields: Any) -> Fields:
+    async def ask(self, t: str, *, within: float = 15.0, **fields: Any) -> Fields:
         """Send a request and wait for its answer.
 
         Raises:

@@ -276,8 +276,7 @@ class Cluster:
         """Wait until a started process says that it is ready."""
         if process in self.gateways:
             await self._listening(process)
-        standby = process in self.workers and process is not self.workers[0]
-        await process.line(r"what=(?:ready|standby)\b" if standby else r"what=ready\b")
+        await process.line(r"what=ready\b")
 
     async def add_gateway(self, *, prefix: Sequence[str] = (), **settings: object) -> Process:
         """One more gateway, started and ready. `prefix`: a command to run it with, as setpriv."""
@@ -312,16 +311,13 @@ class Cluster:
 
     @property
     def active_worker(self) -> Process:
-        """The worker that last said it is active."""
-        said = {
-            worker: max(
-                (m[1] for m in re.finditer(r"^(\S+) \S+ .*what=active\b", worker.output(), re.M)),
-                default="",
-            )
-            for worker in self.workers
-            if worker.alive
-        }
-        return max(said, key=lambda worker: said[worker])
+        """The worker that was the last to say it is active."""
+
+        def said(worker: Process) -> str:
+            found = re.findall(r"^(\S+) .*what=ready role=active\b", worker.output(), re.M)
+            return str(max(found, default=""))
+
+        return max((worker for worker in self.workers if worker.alive), key=said)
 
     def command(
         self, *arguments: str, gateway: Process | int = 0
