@@ -1,0 +1,192 @@
+"""The native door's core: bytes in, frames out, whatever the bytes."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from gateway.native import ACCEPTS, BadRequest, NativeProtocol, State, depth
+from hubbub import frames
+from hubbub.errors import Code, RemoteProtocolError
+from hubbub.frames import MAX_FRAME, ClientFrame, encoder
+
+ID = b"0123456789abcdef"
+refs = st.integers(0, 2**53 - 1)
+names = st.text("abcdefghij-äß漢", min_size=1, max_size=12)
+client_frames: st.SearchStrategy[ClientFrame] = st.one_of(
+    st.builds(frames.Say, refs, st.just(ID), names, st.text(min_size=1, max_size=200)),
+    st.builds(frames.Join, refs, st.just(ID), names, st.none() | refs, st.integers(0, 2**40)),
+    st.builds(frames.History, refs, names, st.none() | refs, st.none(), st.integers(1, 500)),
+    st.builds(frames.Ping, refs),
+    st.builds(frames.Rooms, refs),
+)
+chunks = st.lists(st.integers(0, 400), max_size=30)
+
+
+def ready() -> NativeProtocol:
+    """A core whose connection has its session."""
+    core = NativeProtocol()
+    core.state = State.READY
+    return core
+
+
+def outcome(core: NativeProtocol, pieces: list[bytes]) -> list[object]:
+    """All frames that come out; the error that ended it, last."""
+    out: list[object] = []
+    try:
+        for piece in pieces:
+            core.receive_data(piece)
+            while (frame := core.next_frame()) is not None:
+                out.append(frame)
+    except RemoteProtocolError as error:
+        out.append(error.code)
+    return out
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """`data` in pieces of the lengths given, the rest last."""
+    pieces, at = [], 0
+    for length in places:
+        pieces.append(data[at : at + length])
+        at += length
+    return [*pieces, data[at:]]
+
+
+@given(st.lists(client_frames, max_size=12), chunks)
+def test_however_the_stream_is_cut_the_same_frames_come_out(
+    said: list[ClientFrame], places: list[int]
+) -> None:
+    data = b"".join(map(encoder.encode, said))
+    assert outcome(ready(), cut(data, places)) == said
+
+
+# What looks like frames and is not quite: more is found than by bytes alone.
+almost = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.binary(max_size=40) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+).map(msgpack.packb)
+wrong = st.fixed_dictionaries(
+    {"t": st.sampled_from(["say", "ping", "join", "hello", "nonsense", ""]), "ref": refs},
+    optional={"room": names | st.just("lobby\n") | st.integers(), "text": st.binary() | st.text()},
+).map(msgpack.packb)
+garbage = st.lists(
+    st.binary(max_size=60) | almost | wrong | client_frames.map(encoder.encode), max_size=6
+).map(b"".join)
+
+
+@given(garbage, chunks)
+def test_garbage_gives_frames_or_a_remote_protocol_error_and_nothing_else(
+    data: bytes, places: list[int]
+) -> None:
+    out = outcome(ready(), cut(data, places))
+    assert out == outcome(ready(), [data])
+    for frame in out:
+        assert isinstance(frame, (Code, BadRequest, *ACCEPTS[State.READY]))
+
+
+@given(garbage)
+def test_after_an_error_nothing_more_is_read_or_kept(data: bytes) -> None:
+    core = ready()
+    out = outcome(core, [data, b"\xc1"])
+    assume(out and isinstance(out[-1], Code))
+    core.receive_data(data)
+    assert core.next_frame() is None
+    assert core.buffered == 0
+
+
+GIGABYTES = [
+    b"\xdf\xff\xff\xff\xff",
+    b"\x81\xa1a\xc6\xff\xff\xff\xff",
+    b"\x81\xa1a\xdb\x00\xff\xff\xff",
+]
+
+
+@pytest.mark.parametrize("begin", GIGABYTES)
+def test_a_length_of_gigabytes_is_refused_after_one_frames_worth_of_bytes(begin: bytes) -> None:
+    core = ready()
+    core.receive_data(begin)
+    while core.buffered < MAX_FRAME:
+        assert core.next_frame() is None
+        core.receive_data(b"\xc0" if begin[0] == 0xDF else b"x")
+    assert outcome(core, [b"\xc0\xc0"]) == [Code.TOO_LARGE]
+    assert core.buffered == 0
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_frame_over_the_limit_is_refused_however_it_comes(pieces: int) -> None:
+    data = msgpack.packb({"t": "ping", "ref": 1, "more": b"x" * MAX_FRAME})
+    half = len(data) // pieces
+    assert outcome(ready(), [data[:half], data[half:]]) == [Code.TOO_LARGE]
+
+
+@pytest.mark.parametrize("deep", [3, 900, 10_000])
+def test_a_deep_frame_is_refused(deep: int) -> None:
+    nested = b"\x83\xa1t\xa4ping\xa3ref\x01\xa1x" + b"\x91" * deep + b"\x01"
+    expected = [frames.Ping(1)] if deep == 3 else [Code.BAD_FRAME]
+    assert outcome(ready(), [nested]) == expected
+    assert outcome(ready(), [nested[:-1], nested[-1:]]) == expected
+
+
+@given(almost)
+def test_depth_is_what_a_reader_of_the_whole_object_finds(data: bytes) -> None:
+    def measure(value: object) -> int:
+        if isinstance(value, dict):
+            return 1 + max(map(measure, value.values()), default=0)
+        return 1 + max(map(measure, value), default=0) if isinstance(value, list) else 0
+
+    assert depth(data) == measure(msgpack.unpackb(data, strict_map_key=False))
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"t": "say", "room": "lobby\n", "text": "x", "id": ID}, Code.BAD_NAME),
+        ({"t": "say", "room": "lobby", "text": "x" * 4001, "id": ID}, Code.TOO_LARGE),
+        ({"t": "say", "room": "lobby", "text": "", "id": ID}, Code.BAD_FRAME),
+        ({"t": "say", "room": "lobby", "text": b"\xff", "id": ID}, Code.BAD_FRAME),
+        ({"t": "say", "room": "lobby", "text": "x", "id": b"short"}, Code.BAD_FRAME),
+        ({"t": "nick", "name": "a b", "id": ID}, Code.BAD_NAME),
+        ({"t": "fly"}, Code.BAD_FRAME),
+        ({}, Code.BAD_FRAME),
+    ],
+)
+def test_a_frame_that_names_itself_is_answered_and_the_next_one_read(
+    fields: dict[str, object], code: Code
+) -> None:
+    data = msgpack.packb({"ref": 7} | fields)
+    bad, good = outcome(ready(), [data + encoder.encode(frames.Ping(8))])
+    assert isinstance(bad, BadRequest)
+    assert (bad.ref, bad.code, good) == (7, code, frames.Ping(8))
+
+
+def test_a_peer_that_sends_nothing_but_bad_frames_is_given_up() -> None:
+    out = outcome(ready(), [msgpack.packb({"ref": 1, "t": "fly"}) * 1000])
+    assert out[-1] == Code.BAD_FRAME
+    assert len(out) < 100
+
+
+@given(client_frames | st.builds(frames.Hello, refs, st.just(ID)), st.sampled_from(State))
+def test_a_frame_is_taken_when_the_table_says_so_and_only_then(
+    frame: ClientFrame, state: State
+) -> None:
+    core = NativeProtocol()
+    core.state = state
+    out = outcome(core, [encoder.encode(frame)])
+    if state in (State.WAITING, State.CLOSING):
+        assert out == []
+    else:
+        assert out == [frame if type(frame) in ACCEPTS[state] else Code.WRONG_TIME]
+
+
+def test_what_comes_before_the_welcome_is_kept_for_afterwards() -> None:
+    """A client may pipeline."""
+    core = NativeProtocol()
+    core.receive_data(encoder.encode(frames.Hello(1, ID)) + encoder.encode(frames.Ping(2)))
+    assert core.next_frame() == frames.Hello(1, ID)
+    core.state = State.WAITING
+    assert core.next_frame() is None
+    core.state = State.READY
+    assert core.next_frame() == frames.Ping(2)

@@ -1,0 +1,103 @@
+"""Positions in order, whatever the bus does to them."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.stream import HELD_BYTES, Stream
+from hubbub.wire import Item, Kind, pack_stream
+
+
+def batch(position: int, term: int = 1, items: int = 1, body: bytes = b"x") -> bytes:
+    """One batch whose items tell its position."""
+    made = [Item(Kind.MESSAGE, 5, position, 9, body)] * items
+    return pack_stream(term, position, 7, made)
+
+
+def begun(position: int) -> Stream:
+    """A stream in step, of term 1."""
+    stream = Stream()
+    stream.see_term(1)
+    stream.begin(position)
+    return stream
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32), st.floats(0, 0.8), st.integers(0, 30))
+def test_every_position_comes_once_and_in_order_over_a_bus_that_loses(
+    seed: int, loss: float, begin: int
+) -> None:
+    """“The next one: deliver. An old one: drop. A gap: hold, ask.”"""
+    stream, end, now = begun(begin), 60, 0.0
+    came: list[int] = []
+    chance = random.Random(seed)
+    wire = list(range(1, end + 1)) * 2
+    wire.sort(key=lambda position: position + chance.random() * 9)
+    while stream.position < end:
+        now += 0.1
+        for position in [*wire, *([end] if chance.random() < 0.5 else [])]:
+            if chance.random() >= loss:
+                data = batch(position, items=position != end or chance.randint(0, 1))
+                came += [one.position for one in stream.offer(b"all/S" + data, 5)]
+        missing = stream.refill(now)
+        wire = list(range(missing[0], missing[1] + 1)) if missing else []
+        if not missing and stream.gap() is None:
+            wire = list(range(1, end + 1))
+        assert now < 1e4, "it never ends"
+    assert came == list(range(begin + 1, end + 1))
+
+
+def test_before_it_has_begun_all_is_held_and_then_given() -> None:
+    stream = Stream()
+    for position in (4, 6, 5, 3):
+        assert stream.offer(batch(position), 0) == []
+    assert [one.position for one in stream.begin(4)] == [5, 6]
+
+
+def test_a_higher_term_puts_it_out_of_step_and_a_lower_one_is_dropped() -> None:
+    stream = Stream()
+    stream.offer(batch(1, term=2), 0)
+    stream.begin(0)
+    assert stream.offer(batch(2, term=1), 0) == []
+    assert (stream.in_step, stream.gap()) == (True, None)
+    assert stream.offer(batch(1, term=3), 0) == []
+    assert (stream.in_step, stream.gap()) == (False, None)
+    assert [one.term for one in stream.begin(0)] == [3]
+
+
+def test_a_repeated_position_shows_that_a_last_batch_was_lost() -> None:
+    stream = begun(3)
+    stream.offer(batch(5, items=0), 0)
+    assert stream.refill(0.0) == (4, 5, False)
+    assert stream.refill(0.1) is None
+    assert stream.refill(0.2) == (4, 5, True)
+    stream.offer(batch(4), 0)
+    assert stream.refill(0.3) == (5, 5, False)
+
+
+def test_what_is_held_is_bounded_in_bytes_and_asked_for_again() -> None:
+    stream = begun(0)
+    body, count = b"x" * 60_000, 2 * HELD_BYTES // 60_000
+    for position in range(2, count):
+        stream.offer(batch(position, body=body), 0)
+    got = stream.offer(batch(1), 0)
+    assert HELD_BYTES // 2 < sum(len(one.items[0].body) for one in got) <= HELD_BYTES
+    assert stream.gap() == (got[-1].position + 1, count - 1)
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_a_replay_gives_all_of_a_room_above_a_position_or_says_that_it_cannot(
+    begin: int, after: int
+) -> None:
+    stream = begun(begin)
+    for position in range(begin + 1, 42):
+        stream.offer(batch(position), 0)
+    replay = stream.replay(5, after)
+    if replay is None:
+        assert after < begin
+    else:
+        assert [item.seq for item in replay] == list(range(after + 1, 42))
+        assert list(stream.replay(6, after) or ()) == []
