@@ -1,0 +1,111 @@
+"""The active worker: takes the database, joins the bus, and runs the loop until told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import uvloop
+
+from hubbub import wire
+from hubbub.bus import Bus, broker_addresses
+from hubbub.errors import ConfigError, LeaseLost
+from hubbub.settings import Settings
+from worker.lease import BEAT_EVERY, Lease
+from worker.shard import Shard
+from worker.store import Store
+from worker.version import database_path
+
+EX_LEASE_LOST = 75  # whoever watches us starts us again, as a standby
+NOTE_FILE = "epoch"
+
+
+def run(
+    settings: Settings,
+    identity: str,
+    lease: Lease,
+    log: logging.Logger,
+    migration: subprocess.Popen[bytes] | None,
+) -> int:
+    """Be the owner; returns the exit status.
+
+    Raises:
+        ConfigError: the database cannot be used.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Active(settings, identity, lease, log).run(migration))
+
+
+class _Active:
+    def __init__(
+        self, settings: Settings, identity: str, lease: Lease, log: logging.Logger
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._lease = lease
+        self._log = log
+        self._stop = asyncio.Event()
+
+    async def run(self, migration: subprocess.Popen[bytes] | None) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        self._beat()
+        # One thread, since SQLite's connection is one's own, and turns are one after the other.
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        bus = Bus(
+            broker_addresses(self._settings),
+            identity=self._identity,
+            inbox=wire.worker_topic(self._identity),
+            settings=self._settings,
+            log=self._log,
+            watch=True,
+        )
+        try:
+            return await self._serve(thread, bus, migration)
+        finally:
+            bus.close()
+            thread.shutdown()
+
+    async def _serve(
+        self, thread: ThreadPoolExecutor, bus: Bus, migration: subprocess.Popen[bytes] | None
+    ) -> int:
+        loop = asyncio.get_running_loop()
+        shard = Shard(self._settings, self._identity, bus, thread, self._log)
+        await bus.start()
+        if migration is not None:
+            await loop.run_in_executor(thread, migration.wait)
+            if migration.returncode != 0:
+                raise ConfigError("the database could not be brought to this version's schema")
+        data = self._settings.data_dir
+        store = await loop.run_in_executor(thread, Store, database_path(data), data / NOTE_FILE)
+        try:
+            term = await shard.begin(store)
+            gc.freeze()
+            stopping = loop.create_task(self._stop.wait(), name="stop")
+            serving = loop.create_task(shard.run(), name="shard")
+            try:
+                await bus.ready(None if self._stop.is_set() else 5.0)
+            except TimeoutError:
+                self._log.warning("what=no_broker_answers")
+            self._log.info("what=ready role=active term=%d", term)
+            await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+            self._log.info("what=stopping")
+            stopping.cancel()
+            shard.stop()
+            await serving
+        except LeaseLost as error:
+            self._log.error("what=lease_lost why=%r", str(error))
+            return EX_LEASE_LOST
+        finally:
+            await loop.run_in_executor(thread, store.close)
+        return 0
+
+    def _beat(self) -> None:
+        """Count up while the loop turns; a commit in the thread does not stop it."""
+        self._lease.beat()
+        asyncio.get_running_loop().call_later(BEAT_EVERY, self._beat)

@@ -1,0 +1,91 @@
+"""What goes out to gateways: answers in messages of a bounded size. Thin: encodes and publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hubbub.frames import Page, PeerList, RoomList, Roster
+from hubbub.wire import (
+    BATCH_BYTES,
+    MESSAGE,
+    STREAM,
+    STREAM_TOPIC,
+    Answer,
+    Answers,
+    Fetched,
+    ToGateway,
+    encoder,
+    gateway_topic,
+)
+
+# Bytes in messagepack, roughly, and rather too many.
+_PLAIN = 64
+_PERSON = 80
+Publish = Callable[..., bool]
+
+
+class Mail:
+    """Answers of one turn, by gateway, and all else that is sent.
+
+    Args:
+        publish: `Bus.publish`.
+    """
+
+    def __init__(self, publish: Publish, term: int) -> None:
+        self._publish = publish
+        self._term = term
+        self._answers: dict[tuple[str, bool], list[Answer]] = {}
+
+    def add(self, gateway: str, answer: Answer, *, everywhere: bool) -> None:
+        """Queue one answer; `everywhere`: it was asked for again: through all brokers."""
+        self._answers.setdefault((gateway, everywhere), []).append(answer)
+
+    def flush(self, position: int, taken: Callable[[str], int]) -> None:
+        """Send what is queued, all of it true at `position`."""
+        queued, self._answers = self._answers, {}
+        for (gateway, everywhere), answers in queued.items():
+            for part in _split(answers):
+                frame = Answers(self._term, position, taken(gateway), part)
+                self.send(gateway, frame, everywhere=everywhere)
+
+    def send(self, gateway: str, frame: ToGateway, *, everywhere: bool = False) -> None:
+        """Send one frame to one gateway."""
+        topic = gateway_topic(gateway)
+        self._publish(topic, MESSAGE, encoder.encode(frame), everywhere=everywhere)
+
+    def tell_all(self, payload: bytes, *, everywhere: bool = False) -> None:
+        """Publish one batch of the stream."""
+        self._publish(STREAM_TOPIC, STREAM, payload, everywhere=everywhere)
+
+    def refill(self, gateway: str, payload: bytes) -> None:
+        """Send one batch of the stream to one gateway again."""
+        self._publish(gateway_topic(gateway), STREAM, payload, everywhere=True)
+
+
+def _split(answers: list[Answer]) -> list[list[Answer]]:
+    parts: list[list[Answer]] = []
+    room = 0
+    for answer in answers:
+        size = _size(answer)
+        if size > room or not parts:
+            parts.append([])
+            room = BATCH_BYTES
+        parts[-1].append(answer)
+        room -= size
+    return parts
+
+
+def _size(answer: Answer) -> int:
+    reply = answer.reply
+    size = _PLAIN + sum(_PLAIN + _PERSON * len(each.roster) for each in answer.rooms)
+    if isinstance(reply, Page):
+        size += sum(len(memoryview(raw)) for raw in reply.events)
+    elif isinstance(reply, Fetched):
+        size += sum(len(body) + 16 for _, _, body in reply.events)
+    elif isinstance(reply, Roster):
+        size += _PERSON * len(reply.members)
+    elif isinstance(reply, PeerList):
+        size += _PERSON * len(reply.peers)
+    elif isinstance(reply, RoomList):
+        size += _PERSON * len(reply.rooms)
+    return size

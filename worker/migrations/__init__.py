@@ -1,0 +1,1 @@
+"""The schema's history: forward only, one file a step, numbered."""
