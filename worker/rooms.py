@@ -80,7 +80,7 @@ def join(
     key = names.name_key(name)
     id = plan.room_id(key)
     if id is None:
-        if frame.since and frame.epoch != plan.state.epoch:
+        if frame.since:
             raise EpochChanged(f"the room {name} is new", plan.state.epoch, 0)
     else:
         check_cursor(plan, plan.room(id), frame.since, frame.epoch)
