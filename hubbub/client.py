@@ -304,7 +304,7 @@ class Client:
         text: str,
         *,
         action: bool = False,
-        id: bytes | None = None,  # noqa: A002 - the protocol's word
+        id: bytes | None = None,
         within: float | None = None,
     ) -> Ok:
         """Post `text`; returns once it is stored, with its number.
@@ -320,7 +320,7 @@ class Client:
         text: str,
         *,
         action: bool = False,
-        id: bytes | None = None,  # noqa: A002
+        id: bytes | None = None,
         within: float | None = None,
     ) -> asyncio.Future[Ok]:
         """As `say`, without waiting: the future has the answer."""

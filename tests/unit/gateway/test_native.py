@@ -70,7 +70,10 @@ almost = st.recursive(
 ).map(msgpack.packb)
 wrong = st.fixed_dictionaries(
     {"t": st.sampled_from(["say", "ping", "join", "hello", "nonsense", ""]), "ref": refs},
-    optional={"room": names | st.just("lobby\n") | st.integers(), "text": st.binary() | st.text()},
+    optional={
+        "room": names | st.just("lobby\n") | st.integers(-5, 5),
+        "text": st.binary() | st.text(),
+    },
 ).map(msgpack.packb)
 garbage = st.lists(
     st.binary(max_size=60) | almost | wrong | client_frames.map(encoder.encode), max_size=6
