@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from tests.support import Cluster
 
+LINES = 60  # of each process's output, in the report of a test that failed
 _clusters = pytest.StashKey[list[Cluster]]()
 
 
@@ -64,7 +65,10 @@ def pytest_runtest_makereport(
     clusters = item.stash.get(_clusters, [])
     if report.failed:
         for cluster in clusters:
-            report.sections += [(f"{name} wrote", text) for name, text in cluster.outputs()]
+            report.sections += [
+                (f"{name} wrote", "\n".join(text.splitlines()[-LINES:]))
+                for name, text in cluster.outputs()
+            ]
     if call.when == "teardown":
         for cluster in clusters:
             cluster.remove()
