@@ -21,7 +21,9 @@ def serving(address: tuple[str, int], wanted: Iterable[str], until: float) -> bo
         with socket.create_connection(reachable(address), timeout=PATIENCE) as connection:
             # After the dialling, never before: `until` may be nearer than one patience.
             link = _Link(connection)
-            link.ask({"t": "hello", "ref": 1, "id": os.urandom(16), "visible": False})
+            link.ask(
+                {"t": "hello", "ref": 1, "id": os.urandom(16), "visible": False, "agent": "deploy"}
+            )
             link.ask({"t": "ping", "ref": 2})
             missing = set(wanted)
             for ref in range(3, 1000):
@@ -29,7 +31,7 @@ def serving(address: tuple[str, int], wanted: Iterable[str], until: float) -> bo
                 names = {str(row["gateway"]) for row in status.get("gateways", ())}
                 missing -= {name.partition(".")[0] for name in names}
                 if not missing or time.monotonic() > until:
-                    link.tell({"t": "bye", "ref": 1000})
+                    link.ask({"t": "bye", "ref": 1000})  # else the session is kept for a minute
                     return not missing
                 time.sleep(PAUSE)
     except (OSError, EOFError, ValueError, KeyError):
@@ -51,12 +53,9 @@ class _Link:
         self._pack = msgpack.packb
         self._unpacker = msgpack.Unpacker(max_buffer_size=1024 * 1024)
 
-    def tell(self, frame: dict[str, object]) -> None:
-        self._connection.sendall(self._pack(frame))
-
     def ask(self, frame: dict[str, object]) -> dict[str, Any]:
         """The answer to this frame. Raises ValueError when it is an error."""
-        self.tell(frame)
+        self._connection.sendall(self._pack(frame))
         while True:
             for answer in self._unpacker:
                 if answer.get("ref") == frame["ref"]:
