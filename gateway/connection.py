@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
-from gateway.native import BadRequest, NativeProtocol
+from gateway.native import BadRequest, NativeProtocol, WrongTime
 from gateway.outbox import Outbox
 from hubbub import frames
 from hubbub.errors import Code, RemoteProtocolError
@@ -146,15 +146,24 @@ class Connection(asyncio.Protocol):
                 if frame is None:
                     break
                 if isinstance(frame, BadRequest):
-                    self.answer(Error(frame.code, frame.text, frame.ref))
+                    self._refuse(frame)
                     continue
                 weight = PAGE_WEIGHT if type(frame) in _LARGE else REQUEST_WEIGHT + core.size
                 self.asked += weight
                 self._hub.request(self, frame, weight)
+        except WrongTime as error:
+            self.end(error.code, error.text, error.ref)
         except RemoteProtocolError as error:
             self.end(error.code, error.text)
         if not self.is_closing:
             self._read_or_not()
+
+    def _refuse(self, bad: BadRequest) -> None:
+        if self.session is not None or bad.code is Code.BAD_NAME:
+            self.answer(Error(bad.code, bad.text, bad.ref))
+        else:
+            # A stranger gets one try, except at a name, which a person may have mistyped.
+            self.end(bad.code, bad.text, bad.ref)
 
     def answered(self, weight: int) -> None:
         """A request is answered: others may follow."""
@@ -191,9 +200,9 @@ class Connection(asyncio.Protocol):
             self.outbox.put(data)
             self._hub.to_flush(self)
 
-    def end(self, code: Code, text: str) -> None:
+    def end(self, code: Code, text: str, ref: int | None = None) -> None:
         """Tell the peer why, and close once it has read that or `LINGER` is over."""
-        self.put(frames.encoder.encode(Error(code, text)))
+        self.put(frames.encoder.encode(Error(code, text, ref)))
         self.finish(f"{code}: {text}")
 
     def finish(self, why: str) -> None:

@@ -26,7 +26,6 @@ _HTTP_ANSWER = (
     b"Content-Length: %d\r\n\r\n%s" % (len(_NO_WEB), _NO_WEB)
 )
 _IRC_ANSWER = b"ERROR :This server has no IRC door; use hubbub chat\r\n"
-_TLS_ANSWER = bytes((0x15, 3, 1, 0, 2, 2, 40))  # RFC 8446 6: alert, fatal, handshake_failure
 _NATIVE_ANSWER = encoder.encode(
     Error(Code.BAD_FRAME, "this is no language of this server; see docs/protocol.md")
 )
@@ -45,7 +44,7 @@ def door_for(peeked: bytes) -> Guess:
     if 0x80 <= first <= 0x8F or first in (0xDE, 0xDF):
         return Guess("native")
     if first == 0x16:
-        return Guess("", _TLS_ANSWER)
+        return Guess("")  # TLS: whoever expects it understands a closed connection best
     if any(method.startswith(peeked) or peeked.startswith(method) for method in _HTTP):
         return Guess("", _HTTP_ANSWER)
     if (chr(first).isalpha() and first < 0x80) or first in b":@":

@@ -301,6 +301,7 @@ class Hub:
     def _log_opened(self, connection: Connection) -> None:
         session = connection.session
         assert session is not None
+        self._keeper.welcomed(connection)
         self.log.info(
             "what=connection_opened conn=%d session=%d address=%s agent=%r",
             connection.number,

@@ -35,8 +35,8 @@ class Keeper:
         self._settings = settings
         self._wake = wake
         self._log = log
-        self._handshakes: deque[Connection] = deque()  # in the order of their deadlines
-        self._farewells: deque[Connection] = deque()  # likewise
+        self._handshakes: dict[Connection, None] = {}  # not welcomed yet
+        self._farewells: deque[Connection] = deque()  # in the order of their deadlines
         self._slow: dict[Outbox, Connection] = {}  # written to, and perhaps not taken yet
         slices = max(1, min(SLICES, int(settings.beat_after / 3)))
         self._slices: list[dict[Connection, None]] = [{} for _ in range(slices)]
@@ -56,7 +56,11 @@ class Keeper:
     def opened(self, connection: Connection) -> None:
         """A socket is open; it is to be welcomed before its deadline."""
         self._slices[connection.number % len(self._slices)][connection] = None
-        self._handshakes.append(connection)
+        self._handshakes[connection] = None
+
+    def welcomed(self, connection: Connection) -> None:
+        """It has a session."""
+        self._handshakes.pop(connection, None)
 
     def written(self, outboxes: Mapping[Outbox, Connection]) -> None:
         """These outboxes were written; whether the sockets take it is looked at each second."""
@@ -64,12 +68,14 @@ class Keeper:
 
     def lingering(self, connection: Connection) -> None:
         """It waits for its peer to read the reason, no longer than its deadline."""
+        self._handshakes.pop(connection, None)
         self._farewells.append(connection)
 
     def closed(self, connection: Connection) -> None:
         """Its socket is closed: the one place that says why."""
         self._slices[connection.number % len(self._slices)].pop(connection, None)
         self._slow.pop(connection.outbox, None)
+        self._handshakes.pop(connection, None)
         session = connection.session
         if session is None:
             # Strangers must not fill the log: they are counted.
@@ -99,14 +105,9 @@ class Keeper:
             self._failed.clear()
 
     def _look_at_handshakes(self, now: float) -> None:
-        while self._handshakes:
-            connection = self._handshakes[0]
-            done = connection.session is not None or connection.is_closing
-            if not done and connection.deadline > now:
-                return
-            self._handshakes.popleft()
-            if done:
-                continue
+        late = [one for one in self._handshakes if one.deadline <= now]
+        for connection in late:
+            del self._handshakes[connection]
             if connection.core.state is State.WAITING:
                 connection.end(Code.UNAVAILABLE, "the cluster does not answer; try again")
             else:

@@ -38,7 +38,7 @@ class Listener:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._claims: list[Claim] = []
-        self._silent: deque[tuple[float, socket.socket, str]] = deque()  # by deadline
+        self._silent: deque[tuple[float, socket.socket]] = deque()  # by deadline
         self._peeking: dict[socket.socket, str] = {}
         self._refused: deque[tuple[float, socket.socket]] = deque()
         self._per_address: Counter[str] = Counter()
@@ -124,8 +124,9 @@ class Listener:
         self._open += 1
         self._per_address[key] += 1
         self._peeking[sock] = host
-        self._silent.append((self._loop.time() + settings.handshake_within, sock, host))
-        self._loop.add_reader(sock, self._peek, sock, host)
+        deadline = self._loop.time() + settings.handshake_within
+        self._silent.append((deadline, sock))
+        self._loop.add_reader(sock, self._peek, sock, host, deadline)
 
     def _refuse(self, sock: socket.socket, answer: bytes) -> None:
         """Say why in one send, and leave the peer a moment to read it before the socket closes."""
@@ -143,7 +144,7 @@ class Listener:
 
     # --- the first byte -------------------------------------------------------------------
 
-    def _peek(self, sock: socket.socket, host: str) -> None:
+    def _peek(self, sock: socket.socket, host: str, deadline: float) -> None:
         try:
             peeked = sock.recv(PEEK, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
@@ -160,14 +161,15 @@ class Listener:
             self._count_down(host)
             self._refuse(sock, guess.answer)
             return
-        task = self._loop.create_task(self._open_native(sock, host), name="open connection")
+        task = self._loop.create_task(
+            self._open_native(sock, host, deadline), name="open connection"
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open_native(self, sock: socket.socket, host: str) -> None:
+    async def _open_native(self, sock: socket.socket, host: str, deadline: float) -> None:
         del self._peeking[sock]
         self._number += 1
-        deadline = self._loop.time() + self._settings.handshake_within
         connection = Connection(self._hub, self._number, host, deadline)
         connection.on_closed = self._count_down
         try:
@@ -194,7 +196,7 @@ class Listener:
         while self._silent and (
             self._silent[0][0] <= now or self._silent[0][1] not in self._peeking
         ):
-            _, sock, _ = self._silent.popleft()
+            _, sock = self._silent.popleft()
             if sock in self._peeking:
                 self._drop(sock)
         while self._refused and self._refused[0][0] <= now:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgpack
 import msgspec
 
+from gateway.scan import Scanner
 from hubbub import frames
 from hubbub.errors import Code, RemoteProtocolError
 from hubbub.frames import MAX_DEPTH, MAX_FRAME, ClientFrame, Frame
@@ -57,6 +58,14 @@ class BadRequest(NamedTuple):
     text: str
 
 
+class WrongTime(RemoteProtocolError):
+    """A frame that this state of the connection does not take. `ref` is the frame's own."""
+
+    def __init__(self, text: str, ref: int) -> None:
+        super().__init__(text, Code.WRONG_TIME)
+        self.ref = ref
+
+
 class _OnlyRef(msgspec.Struct):
     ref: frames.Ref
 
@@ -65,8 +74,7 @@ _ref_decoder = msgspec.msgpack.Decoder(_OnlyRef)
 # Bytes that begin a map or array; a frame with no more of these than MAX_DEPTH is not too deep.
 _CONTAINERS = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
 _NOT_CONTAINERS = bytes(set(range(256)) - _CONTAINERS)
-# The peer's fault, all of them: one error to the outside. (msgpack's own are ValueErrors; memory
-# is bounded here, so its BufferFull cannot happen.)
+# The peer's fault, all of them: one error to the outside.
 _PEERS_FAULT = (msgpack.UnpackException, msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -76,16 +84,15 @@ class NativeProtocol:
     Holds at most the last chunk given to it and MAX_FRAME bytes of an unfinished frame.
     """
 
-    __slots__ = ("_at", "_bad", "_base", "_data", "_fed", "_unpacker", "size", "state")
+    __slots__ = ("_at", "_bad", "_data", "_scanner", "_unpacker", "size", "state")
 
     def __init__(self) -> None:
         self.state = State.NEW
         self.size = 0  # bytes of the frame given last
         self._data = b""  # received and not yet given away from _at on
         self._at = 0
-        self._fed = 0  # so much of _data the unpacker has
-        self._base = 0  # its position of _data[0]
-        self._unpacker: msgpack.Unpacker | None = None
+        self._unpacker: msgpack.Unpacker | None = None  # while several frames came at once
+        self._scanner: Scanner | None = None  # while a frame is unfinished
         self._bad = 0
 
     @property
@@ -102,9 +109,8 @@ class NativeProtocol:
             self._data = data
         else:
             self._data = self._data[self._at :] + data
-            self._base += self._at
-            self._fed -= self._at
             self._at = 0
+            self._unpacker = None  # it was given what there was
 
     def next_frame(self) -> ClientFrame | BadRequest | None:
         """The next frame; None when more bytes are needed, or none is to be read now.
@@ -119,9 +125,6 @@ class NativeProtocol:
         except RemoteProtocolError:
             self.close()
             raise
-        except _PEERS_FAULT:
-            self.close()
-            raise RemoteProtocolError("this is no msgpack") from None
         if frame is None:
             return None
         if isinstance(frame, BadRequest):
@@ -134,9 +137,7 @@ class NativeProtocol:
         if type(frame) not in ACCEPTS[self.state]:
             name, state = type(frame).__name__.lower(), self.state.value
             self.close()
-            raise RemoteProtocolError(
-                f"`{name}` cannot come while the connection is {state}", Code.WRONG_TIME
-            )
+            raise WrongTime(f"`{name}` cannot come while the connection is {state}", frame.ref)
         return frame
 
     def close(self) -> None:
@@ -147,10 +148,10 @@ class NativeProtocol:
     # --- cutting --------------------------------------------------------------------------
 
     def _next(self) -> ClientFrame | BadRequest | None:
-        if self._unpacker is None:
+        if self._scanner is None and self._unpacker is None:
             # Most often a chunk is just one frame: no need to look where it ends.
             whole = self._data[self._at :] if self._at else self._data
-            if len(whole) <= MAX_FRAME and not _too_deep(whole):
+            if len(whole) <= MAX_FRAME and not _may_be_deep(whole):
                 try:
                     frame = frames.client_decoder.decode(whole)
                 except _PEERS_FAULT:
@@ -159,37 +160,45 @@ class NativeProtocol:
                     self.size = len(whole)
                     self._reset()
                     return frame
-        cut = self._cut()
-        return None if cut is None else self._decode(cut)
+        length = self._length_of_next()
+        if length is None:
+            return None
+        cut = self._data[self._at : self._at + length]
+        self._at += length
+        self._scanner = None
+        if self._at == len(self._data):
+            self._reset()
+        return self._decode(cut)
 
-    def _cut(self) -> bytes | None:
-        """The bytes of the next whole frame, or None."""
+    def _length_of_next(self) -> int | None:
+        """How many bytes the next frame has, or None while it is not whole."""
+        if self._scanner is None:
+            length = self._skip()
+            if length is not None and length <= MAX_FRAME:
+                return length
+            # Unfinished or broken. The scanner says which, as soon as the bytes can tell it.
+            self._unpacker = None
+            self._scanner = Scanner(MAX_FRAME, MAX_DEPTH)
+        return self._scanner.scan(self._data[self._at :] if self._at else self._data)
+
+    def _skip(self) -> int | None:
+        """The length of the next frame, at the speed of C; None when it is not whole and sound."""
         unpacker = self._unpacker
         if unpacker is None:
             unpacker = self._unpacker = msgpack.Unpacker(read_size=256, max_buffer_size=0)
-            self._base, self._fed = -self._at, self._at
-        if self._fed < len(self._data):
-            unpacker.feed(self._data[self._fed :] if self._fed else self._data)
-            self._fed = len(self._data)
+            unpacker.feed(self._data[self._at :] if self._at else self._data)
+        before: int = unpacker.tell()
         try:
             unpacker.skip()
-        except msgpack.OutOfData:
-            if self.buffered > MAX_FRAME:
-                raise RemoteProtocolError(_TOO_LARGE, Code.TOO_LARGE) from None
+        except _PEERS_FAULT:
             return None
-        end = unpacker.tell() - self._base
-        frame = self._data[self._at : end]
-        self._at = end
-        if end == len(self._data):
-            self._reset()
-        if len(frame) > MAX_FRAME:
-            raise RemoteProtocolError(_TOO_LARGE, Code.TOO_LARGE)
-        return frame
+        after: int = unpacker.tell()
+        return after - before
 
     def _decode(self, data: bytes) -> ClientFrame | BadRequest:
         self.size = len(data)
-        if _too_deep(data) and depth(data) > MAX_DEPTH:
-            raise RemoteProtocolError(f"a frame is nested deeper than {MAX_DEPTH}")
+        if _may_be_deep(data):
+            Scanner(MAX_FRAME, MAX_DEPTH).scan(data)
         try:
             return frames.client_decoder.decode(data)
         except _PEERS_FAULT as error:
@@ -201,64 +210,19 @@ class NativeProtocol:
         return BadRequest(ref, _code_for(reason), reason)
 
     def _reset(self) -> None:
-        self._data, self._at, self._fed, self._base = b"", 0, 0, 0
-        self._unpacker = None
-
-
-_TOO_LARGE = f"a frame has at most {MAX_FRAME} bytes"
+        self._data, self._at = b"", 0
+        self._unpacker, self._scanner = None, None
 
 
 def _code_for(reason: str) -> Code:
     """Which code fits what the decoder says, by the field that it names last."""
     if reason.endswith("`$.text`") and "length <=" in reason:
         return Code.TOO_LARGE
-    if reason.endswith(("`$.room`", "`$.name`")):
+    if reason.endswith(("`$.room`", "`$.name`")) and ("regex" in reason or "length" in reason):
         return Code.BAD_NAME
     return Code.BAD_FRAME
 
 
-def _too_deep(data: bytes) -> bool:
+def _may_be_deep(data: bytes) -> bool:
     """False when `data` cannot be nested deeper than MAX_DEPTH; True: count."""
     return len(data.translate(None, _NOT_CONTAINERS)) > MAX_DEPTH
-
-
-# Sizes of what follows the first byte: (bytes of a length, fixed bytes more).
-_LENGTHS = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1)}
-_LENGTHS |= {0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
-_FIXED = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
-_FIXED |= {0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8, 0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17}
-
-
-def depth(data: bytes) -> int:
-    """How deep maps and arrays are nested in one whole, well-formed object."""
-    deepest, at, open_items = 0, 0, [1]
-    while open_items:
-        if open_items[-1] == 0:
-            open_items.pop()
-            continue
-        open_items[-1] -= 1
-        first = data[at]
-        at += 1
-        children = -1
-        if first <= 0x7F or first >= 0xE0:
-            pass
-        elif first <= 0x8F:
-            children = 2 * (first & 0x0F)
-        elif first <= 0x9F:
-            children = first & 0x0F
-        elif first <= 0xBF:
-            at += first & 0x1F
-        elif first >= 0xDC:
-            width = 2 if first in (0xDC, 0xDE) else 4
-            children = int.from_bytes(data[at : at + width], "big")
-            children *= 2 if first >= 0xDE else 1
-            at += width
-        elif first in _LENGTHS:
-            width, more = _LENGTHS[first]
-            at += width + int.from_bytes(data[at : at + width], "big") + more
-        else:
-            at += _FIXED[first]
-        if children >= 0:
-            open_items.append(children)
-            deepest = max(deepest, len(open_items) - 1)
-    return deepest

@@ -154,9 +154,9 @@ class Rooms:
     def enter(self, connection: Connection, room: Room, cursor: int | None) -> None:
         """Make a connection live from the head on, or behind from its cursor on.
 
-        Call after what tells it of the room (`roster`, `welcome`) was put into its outbox.
+        Call after `settle_one`, and after what tells it of the room (`roster`, `welcome`) was put
+        into its outbox.
         """
-        self.settle_one(room)
         connection.rooms[room.id] = room
         room.live.pop(connection.outbox, None)
         room.behind.pop(connection, None)

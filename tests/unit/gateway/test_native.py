@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.native import ACCEPTS, BadRequest, NativeProtocol, State, depth
+from gateway.native import ACCEPTS, BadRequest, NativeProtocol, State
+from gateway.scan import Scanner
 from hubbub import frames
 from hubbub.errors import Code, RemoteProtocolError
 from hubbub.frames import MAX_FRAME, ClientFrame, encoder
@@ -108,14 +109,19 @@ GIGABYTES = [
 
 
 @pytest.mark.parametrize("begin", GIGABYTES)
-def test_a_length_of_gigabytes_is_refused_after_one_frames_worth_of_bytes(begin: bytes) -> None:
-    core = ready()
-    core.receive_data(begin)
-    while core.buffered < MAX_FRAME:
-        assert core.next_frame() is None
-        core.receive_data(b"\xc0" if begin[0] == 0xDF else b"x")
-    assert outcome(core, [b"\xc0\xc0"]) == [Code.TOO_LARGE]
-    assert core.buffered == 0
+def test_a_length_of_gigabytes_is_refused_when_it_is_announced(begin: bytes) -> None:
+    assert outcome(ready(), [begin]) == [Code.TOO_LARGE]
+    assert outcome(ready(), [begin[:3], begin[3:-1]]) == []
+
+
+@given(st.integers(1, MAX_FRAME - 8), st.integers(1, 2000))
+def test_what_is_kept_of_an_unfinished_frame_is_no_more_than_came(length: int, piece: int) -> None:
+    core, sent = ready(), 0
+    core.receive_data(b"\x81\xa1t\xc6" + length.to_bytes(4, "big"))
+    while core.next_frame() is None and sent + piece < min(length, 9000):
+        core.receive_data(b"x" * piece)
+        sent += piece
+        assert core.buffered == 8 + sent
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
@@ -133,14 +139,27 @@ def test_a_deep_frame_is_refused(deep: int) -> None:
     assert outcome(ready(), [nested[:-1], nested[-1:]]) == expected
 
 
-@given(almost)
-def test_depth_is_what_a_reader_of_the_whole_object_finds(data: bytes) -> None:
+@given(almost, st.integers(0, 5), st.integers(1, 60), chunks)
+def test_a_scanner_finds_the_end_the_depth_and_the_length_of_any_object(
+    data: bytes, deepest: int, most: int, places: list[int]
+) -> None:
     def measure(value: object) -> int:
         if isinstance(value, dict):
             return 1 + max(map(measure, value.values()), default=0)
         return 1 + max(map(measure, value), default=0) if isinstance(value, list) else 0
 
-    assert depth(data) == measure(msgpack.unpackb(data, strict_map_key=False))
+    deep = measure(msgpack.unpackb(data, strict_map_key=False))
+    scanner, found, seen = Scanner(most, deepest), None, b""
+    try:
+        for piece in cut(data + b"more", places):
+            seen += piece
+            found = found or scanner.scan(seen)
+        outcome: object = found
+    except RemoteProtocolError as error:
+        outcome = error.code
+    expected: list[object] = [Code.BAD_FRAME] if deep > deepest else []
+    expected += [Code.TOO_LARGE] if len(data) > most else []
+    assert outcome in (expected or [len(data)])
 
 
 @pytest.mark.parametrize(
@@ -152,6 +171,7 @@ def test_depth_is_what_a_reader_of_the_whole_object_finds(data: bytes) -> None:
         ({"t": "say", "room": "lobby", "text": b"\xff", "id": ID}, Code.BAD_FRAME),
         ({"t": "say", "room": "lobby", "text": "x", "id": b"short"}, Code.BAD_FRAME),
         ({"t": "nick", "name": "a b", "id": ID}, Code.BAD_NAME),
+        ({"t": "nick", "name": b"ab", "id": ID}, Code.BAD_FRAME),
         ({"t": "fly"}, Code.BAD_FRAME),
         ({}, Code.BAD_FRAME),
     ],

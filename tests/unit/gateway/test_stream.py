@@ -68,6 +68,22 @@ def test_a_higher_term_puts_it_out_of_step_and_a_lower_one_is_dropped() -> None:
     assert [one.term for one in stream.begin(0)] == [3]
 
 
+def test_what_was_held_of_an_older_term_is_forgotten() -> None:
+    stream = begun(0)
+    stream.offer(batch(2), 0)
+    stream.see_term(2)
+    assert stream.begin(1) == []
+
+
+def test_a_batch_that_is_held_twice_counts_once() -> None:
+    stream = begun(0)
+    body = b"x" * (HELD_BYTES // 3)
+    for _ in range(9):
+        stream.offer(batch(2, body=body), 0)
+    stream.offer(batch(3, body=body), 0)
+    assert [one.position for one in stream.offer(batch(1), 0)] == [1, 2, 3]
+
+
 def test_a_repeated_position_shows_that_a_last_batch_was_lost() -> None:
     stream = begun(3)
     stream.offer(batch(5, items=0), 0)
