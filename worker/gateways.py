@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from worker.inbox import Inbox
@@ -75,7 +76,7 @@ class Gateways:
         gateway.nonce += 1
         return gateway.nonce
 
-    def judge(self, now: float, *, hearing: bool, sure: bool, busy: set[str]) -> Verdict:
+    def judge(self, now: float, *, hearing: bool, sure: bool, busy: Container[str]) -> Verdict:
         """Who is gone by now, and who may be forgotten.
 
         Args:

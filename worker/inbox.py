@@ -17,7 +17,7 @@ class Received(NamedTuple):
     """What a batch leads to."""
 
     tasks: list[Task]
-    again: list[Outcome]  # answers of before, to be sent through every broker
+    again: list[tuple[int, Outcome]]  # answers of before, to be sent through every broker
     missing: tuple[int, int] | None = None
 
 
@@ -81,11 +81,9 @@ class Inbox:
         else:
             del self._batch_of[no]
 
-    def reopen(self, no: int) -> None:
-        """Ask `no` will not be answered after all: a repeated batch has it done anew."""
-        number = self._batch_of.pop(no, None)
-        if number is not None and number in self._taken:
-            self._taken[number].open.discard(no)
+    def keeps(self, no: int) -> bool:
+        """Whether the gateway has not confirmed yet that it has the answer to `no`."""
+        return no in self._batch_of
 
     # --- inside ---------------------------------------------------------------------------
 
@@ -118,7 +116,7 @@ class Inbox:
         taken = self._taken.get(batch.number)
         again = []
         if taken is not None:
-            again = [taken.kept[ask.no] for ask in batch.asks if ask.no in taken.kept]
+            again = [(ask.no, taken.kept[ask.no]) for ask in batch.asks if ask.no in taken.kept]
         return Received(self._tasks(batch, again=True), again)
 
     def _confirm(self, first: int) -> None:

@@ -43,7 +43,7 @@ class View(NamedTuple):
 
 Reply: TypeAlias = frames.Reply | Fetched
 # Made when the turn has been applied, and made anew when the answer has to be repeated.
-Later: TypeAlias = Callable[[View, int], Answer]
+Later: TypeAlias = Callable[[View], Answer]
 Outcome: TypeAlias = Answer | Later
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
@@ -138,7 +138,7 @@ def _show_back(plan: Plan, was: Session, here: Session) -> None:
 def _welcome(plan: Plan, task: Task, id: int, token: str) -> None:
     no, with_rooms = task.ask.no, isinstance(task.ask.frame, Resume | Hello)
 
-    def answer(view: View, position: int) -> Answer:
+    def answer(view: View) -> Answer:
         state = view.state
         session = state.sessions.get(id)
         if session is None or session.token != token_hash(token):
@@ -221,8 +221,12 @@ def gateway_gone(plan: Plan, gateway: str) -> None:
     plan.items.append(Item(Kind.GATEWAY_GONE, 0, 0, 0, gateway.encode()))
 
 
-def sync(plan: Plan, frame: Sync) -> None:
-    """A gateway begins anew: its sessions that live are here again, those it lacks are lost."""
+def sync(plan: Plan, frame: Sync, spared: Container[int]) -> None:
+    """A gateway begins anew: its sessions that live are here again, those it lacks are lost.
+
+    Args:
+        spared: sessions just opened there, which it may not have heard of yet.
+    """
     over, listed = [], set()
     for id, generation in frame.sessions:
         session = plan.session(id)
@@ -236,5 +240,5 @@ def sync(plan: Plan, frame: Sync) -> None:
     plan.synced.append((frame, over))
     for id in sorted(plan.state.of_gateway.get(frame.gateway, set()) - listed):
         session = plan.session(id)
-        if session is not None and session.gateway == frame.gateway:
+        if id not in spared and session is not None and session.gateway == frame.gateway:
             lost(plan, session)

@@ -74,7 +74,7 @@ def fetch(plan: Plan, task: Task, frame: Fetch) -> None:
 
 def _later(plan: Plan, task: Task, reply: Callable[[View], Reply]) -> None:
     no = task.ask.no
-    plan.answer_later(task, lambda view, position: Answer(no, reply(view)), kept=False)
+    plan.answer_later(task, lambda view: Answer(no, reply(view)), kept=False)
 
 
 def _members(view: View, id: int) -> Roster:

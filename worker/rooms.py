@@ -113,7 +113,7 @@ def joined(plan: Plan, task: Task, id: int) -> None:
     """Answer a join: the gateway fills in the roster from its own copy, or from the snapshot."""
     no, with_snapshot = task.ask.no, task.ask.snapshot
 
-    def answer(view: View, position: int) -> Answer:
+    def answer(view: View) -> Answer:
         room = view.state.rooms[id]
         roster = Roster(0, room.name, room.head, room.first, room.count, view.state.epoch)
         return Answer(no, roster, rooms=[snapshot(view.state, room)] if with_snapshot else [])

@@ -26,7 +26,14 @@ class TimePassed(NamedTuple):
     """Some deadline of a session may have come."""
 
 
-Input: TypeAlias = Task | Sync | GatewayGone | TimePassed
+class Syncing(NamedTuple):
+    """A gateway's `Sync`, and the sessions that it may not know of yet."""
+
+    frame: Sync
+    spared: set[int]
+
+
+Input: TypeAlias = Task | Syncing | GatewayGone | TimePassed
 
 
 class BrokenAskError(Exception):
@@ -89,8 +96,8 @@ def decide(
                     plan.refuse(each, Refused(Code.INTERNAL, "a bug of this server; see its log"))
             elif isinstance(each, Task):
                 _ask(plan, each, settings)
-            elif isinstance(each, Sync):
-                presence.sync(plan, each)
+            elif isinstance(each, Syncing):
+                presence.sync(plan, each.frame, each.spared)
             elif isinstance(each, GatewayGone):
                 presence.gateway_gone(plan, each.gateway)
             else:

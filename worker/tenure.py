@@ -1,0 +1,269 @@
+"""One term of an owner: what it remembers, what it has published, whom it heard of. In the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from hubbub import __version__, wire
+from hubbub.bus import Bus, broker_addresses
+from hubbub.errors import Code
+from hubbub.frames import Error, GatewayInfo, Report
+from hubbub.settings import Settings
+from hubbub.wire import Alive, Answer, Batch, Draining, Missing, Refill, Sync, TooOld, ToOwner
+from worker import reads
+from worker.gateways import Gateway, Gateways
+from worker.mail import Mail
+from worker.plan import Outcome, Task, View, snapshot
+from worker.rules import GatewayGone, Input, Syncing
+from worker.state import State
+from worker.store import Turn
+from worker.stream import Stream
+from worker.watch import Watch
+
+MOST_WAITING = 50_000  # inputs; gateways repeat what is not taken
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+DEAF_LIMIT = 0.75  # of `request_within`
+REPEAT_POSITION = 1.0  # seconds without a batch
+MOST_AT_ONCE = 2000  # inputs of one transaction: it is not to take longer than a blink
+
+
+class Tenure:
+    """What is true under one term. A new term begins with nothing of this but the database.
+
+    Args:
+        since: when this process became the owner, on the loop's clock.
+        asked: called when there is something to decide that no message brought.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        term: int,
+        settings: Settings,
+        identity: str,
+        bus: Bus,
+        log: logging.Logger,
+        *,
+        since: float,
+        asked: Callable[[], None],
+    ) -> None:
+        self.state = state
+        self.term = term
+        self.waiting: list[Input] = []
+        self.seen_term = 0  # the highest that a gateway told of
+        self._settings = settings
+        self._identity = identity
+        self._bus = bus
+        self._log = log
+        self._since = since
+        self._asked = asked
+        self._loop = asyncio.get_running_loop()
+        self._waiting_bytes = 0
+        self._published = float("-inf")
+        # Sessions whose `welcome` a gateway has not confirmed yet: it may not list them.
+        self._welcomed: dict[int, tuple[str, int]] = {}
+        self._stream = Stream(
+            term=term,
+            epoch=state.epoch,
+            most_bytes=settings.stream_bytes,
+            seconds=settings.stream_seconds,
+        )
+        self._view = View(state, settings, self._report)
+        self._mail = Mail(bus.publish, term)
+        self._gateways = Gateways(settings.gateway_lease)
+        for gateway in state.of_gateway:
+            self._gateways.heard(gateway, self._loop.time())
+        self.watch = Watch(
+            bus,
+            self._gateways,
+            self._mail,
+            log,
+            term=term,
+            brokers=len(broker_addresses(settings)),
+            own_topic=wire.shard_topic(0),
+            deaf_limit=DEAF_LIMIT * settings.request_within,
+            gone=self._on_gone,
+        )
+
+    def repeat_position(self) -> None:
+        """Say where the stream stands, when nothing did for a while.
+
+        So the loss of a last batch, and a new owner, are noticed without any traffic.
+        """
+        now = self._loop.time()
+        if now - self._published >= REPEAT_POSITION:
+            self._published = now
+            self._mail.tell_all(self._stream.repeat(), everywhere=True)
+
+    def flush(self) -> None:
+        """Send the answers that are queued."""
+        self._mail.flush(self._stream.position, self._taken)
+
+    # --- in -------------------------------------------------------------------------------
+
+    def receive(self, frame: ToOwner, size: int) -> None:
+        """Take one frame of a gateway."""
+        gateway = self._gateways.heard(frame.gateway, self._loop.time())
+        if gateway is None or isinstance(frame, Alive):
+            return
+        if isinstance(frame, Sync):
+            self._on_sync(frame)
+        elif isinstance(frame, Draining):
+            gateway.draining = True
+        elif frame.term != self.term:
+            return  # for another owner
+        elif isinstance(frame, Batch):
+            self._on_batch(gateway, frame, size)
+        else:
+            self._on_refill(frame)
+
+    def take(self) -> list[Input]:
+        """What is to be decided next, in the order in which it came."""
+        for each in self.waiting:
+            if isinstance(each, Syncing):
+                each.spared.update(self._unconfirmed(each.frame.gateway))
+        inputs = self.waiting[:MOST_AT_ONCE]
+        self.waiting = self.waiting[MOST_AT_ONCE:]
+        return inputs
+
+    def _on_gone(self, gateway: str) -> None:
+        self.waiting.append(GatewayGone(gateway))
+        self._asked()
+
+    def _on_batch(self, gateway: Gateway, batch: Batch, size: int) -> None:
+        if not self.waiting:
+            self._waiting_bytes = 0
+        if len(self.waiting) >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES:
+            return  # the gateway asks again
+        received = gateway.inbox.receive(batch, size, self._loop.time())
+        if received.tasks:
+            self.waiting += received.tasks
+            self._waiting_bytes += size
+        for no, outcome in received.again:
+            self._mail.add(gateway.id, self._made(no, outcome), everywhere=True)
+        if received.missing:
+            first, last = received.missing
+            self._mail.send(gateway.id, Missing(self.term, first, last), everywhere=True)
+
+    def _on_sync(self, frame: Sync) -> None:
+        if frame.term > self.term:
+            # The database is behind what the gateways have seen: they would ignore us for ever.
+            self._log.warning("what=term_below_seen term=%d seen=%d", self.term, frame.term)
+            self.seen_term = max(self.seen_term, frame.term)
+            self._asked()
+            return
+        asked = {
+            (each.frame.gateway, each.frame.no)
+            for each in self.waiting
+            if isinstance(each, Syncing)
+        }
+        if (frame.gateway, frame.no) not in asked:
+            self.waiting.append(Syncing(frame, self._unconfirmed(frame.gateway)))
+
+    def _unconfirmed(self, gateway: str) -> set[int]:
+        """Sessions that were opened for a gateway which may not know of it yet."""
+        known = self._gateways.get(gateway)
+        unconfirmed = set()
+        for session, (asker, no) in list(self._welcomed.items()):
+            if asker != gateway:
+                continue
+            if known is not None and known.inbox.keeps(no):
+                unconfirmed.add(session)
+            else:
+                del self._welcomed[session]
+        return unconfirmed
+
+    def _on_refill(self, frame: Refill) -> None:
+        payloads = self._stream.refill(frame.first, frame.last)
+        if payloads is None:
+            too_old = TooOld(self.term, self._stream.position)
+            self._mail.send(frame.gateway, too_old, everywhere=True)
+            return
+        for payload in payloads:
+            self._mail.refill(frame.gateway, payload)
+
+    # --- out ------------------------------------------------------------------------------
+
+    def tell(self, turn: Turn) -> None:
+        """Make a stored turn true and publish it: the stream, then answers at its position."""
+        plan, now = turn.plan, self._loop.time()
+        plan.apply()
+        payloads = self._stream.add(plan.items, now)
+        for payload in payloads:
+            self._mail.tell_all(payload)
+        if payloads:
+            self._published = now
+        for task, outcome, kept in plan.answers:
+            self._answer(task, outcome, kept=kept)
+        for reading, rows in zip(plan.readings, turn.rows, strict=True):
+            answer = reads.answer_reading(self._view, reading, rows)
+            self._answer(reading.task, answer, kept=False)
+        self.flush()
+        for sync, over in plan.synced:
+            self._synced(sync, over)
+
+    def refuse(self, task: Task, error: Error) -> None:
+        """Answer a task that no turn will answer."""
+        self._answer(task, Answer(task.ask.no, error), kept=True)
+
+    def _answer(self, task: Task, outcome: Outcome, *, kept: bool) -> None:
+        answer = self._made(task.ask.no, outcome)
+        gateway = self._gateways.get(task.gateway)
+        if gateway is not None:
+            gateway.inbox.answered(task.ask.no, outcome, kept)
+            if answer.session:
+                self._welcomed[answer.session] = task.gateway, task.ask.no
+        self._mail.add(task.gateway, answer, everywhere=task.everywhere)
+
+    def _made(self, no: int, outcome: Outcome) -> Answer:
+        """The answer as it is true at the stream's position, where the state always is."""
+        if isinstance(outcome, Answer):
+            return outcome
+        try:
+            return outcome(self._view)
+        except Exception:
+            self._log.exception("what=broken_answer")
+            return Answer(no, Error(Code.INTERNAL, "a bug of this server; see its log"))
+
+    def _synced(self, sync: Sync, over: list[int]) -> None:
+        rooms = [self.state.rooms[id] for id in sync.rooms if id in self.state.rooms]
+        unknown = [id for id in sync.rooms if id not in self.state.rooms]
+        snapshots = [snapshot(self.state, room) for room in rooms]
+        position, epoch = self._stream.position, self.state.epoch
+        frame = wire.Synced(self.term, position, epoch, sync.no, over, snapshots, unknown)
+        self._mail.send(sync.gateway, frame, everywhere=True)
+        self._log.info(
+            "what=synced gateway=%s sessions=%d over=%d rooms=%d",
+            sync.gateway,
+            len(sync.sessions),
+            len(over),
+            len(sync.rooms),
+        )
+
+    def _taken(self, gateway: str) -> int:
+        known = self._gateways.get(gateway)
+        return known.inbox.taken if known is not None else 0
+
+    def _report(self) -> Report:
+        now, of_gateway = self._loop.time(), self.state.of_gateway
+        gateways = [
+            GatewayInfo(each.id, len(of_gateway.get(each.id, ())), round(now - each.heard, 3))
+            for each in self._gateways.all()
+            if not each.gone
+        ]
+        return Report(
+            0,
+            self._identity,
+            self.term,
+            self._stream.position,
+            self.state.epoch,
+            round(now - self._since, 3),
+            len(self.state.rooms),
+            len(self.state.sessions),
+            self.state.events,
+            self._bus.good,
+            sorted(gateways, key=lambda each: each.gateway),
+            __version__,
+        )
