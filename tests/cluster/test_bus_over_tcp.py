@@ -139,6 +139,7 @@ async def test_people_on_both_sides_see_one_chat_and_a_stranger_sees_and_says_no
         assert plain.heard() == []
     near.abort()
     far.abort()
+    await cluster.stop()  # while there is still a cable
 
 
 def new_keys(directory: Path, cluster_keys: Path) -> Path:
