@@ -53,6 +53,6 @@ def check(frame: type, role: Role, room: str = "") -> None:
         return
     if role is Role.SESSION and Role.MEMBER in allowed:
         raise Refused(Code.NOT_MEMBER, f"join {room} first")
-    if role is Role.GATEWAY and Role.SESSION in allowed:
+    if role is Role.GATEWAY and allowed & _SESSIONS:
         raise Refused(Code.WRONG_TIME, "say hello first")
     raise Refused(Code.NOT_ALLOWED, "that is not allowed here")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from hubbub.errors import Code, Refused
@@ -44,8 +44,23 @@ class BrokenAskError(Exception):
         self.index = index
 
 
-def keys_of(state: State, inputs: Sequence[Input]) -> list[tuple[int, bytes]]:
-    """The keys (sender, id) that must be looked up before these inputs are decided."""
+def strangers(state: State, inputs: Sequence[Input]) -> set[int]:
+    """Sessions that ask and do not live: the store may still know whose they were."""
+    return {
+        each.ask.session
+        for each in inputs
+        if isinstance(each, Task) and each.ask.session and each.ask.session not in state.sessions
+    }
+
+
+def keys_of(
+    state: State, inputs: Sequence[Input], over: Mapping[int, int]
+) -> list[tuple[int, bytes]]:
+    """The keys (sender, id) that must be looked up before these inputs are decided.
+
+    Args:
+        over: senders of the strangers among them.
+    """
     keys = []
     sessions = state.sessions
     for each in inputs:
@@ -54,20 +69,12 @@ def keys_of(state: State, inputs: Sequence[Input]) -> list[tuple[int, bytes]]:
         frame = each.ask.frame
         if isinstance(frame, Say | Join | Leave | Nick | Bye):
             session = sessions.get(each.ask.session)
-            if session is not None:
-                keys.append((session.sender, frame.id))
+            sender = session.sender if session is not None else over.get(each.ask.session)
+            if sender is not None:
+                keys.append((sender, frame.id))
         elif isinstance(frame, Hello):
             keys.append((0, frame.id))
     return keys
-
-
-def strangers(state: State, inputs: Sequence[Input]) -> list[int]:
-    """Sessions that ask and do not live: the store may still know whose they were."""
-    return [
-        each.ask.session
-        for each in inputs
-        if isinstance(each, Task) and each.ask.session and each.ask.session not in state.sessions
-    ]
 
 
 def decide(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import sqlite3
 import time
@@ -221,7 +222,8 @@ class Shard:
         if now - self._noted >= NOTE_EVERY:
             self._noted = now
             self._note(state)
-        return self._store.turn(keys_of(state, inputs), strangers(state, inputs), decided)
+        keys = functools.partial(keys_of, state, inputs)
+        return self._store.turn(strangers(state, inputs), keys, decided)
 
     def _note(self, state: State) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,11 +145,16 @@ class Store:
 
     def turn(
         self,
-        keys: Sequence[tuple[int, bytes]],
-        strangers: Sequence[int],
+        strangers: Collection[int],
+        keys_of: Callable[[Mapping[int, int]], Sequence[tuple[int, bytes]]],
         decide: Callable[[Known], Plan],
     ) -> Turn:
         """Look up what is known, have it decided, store the plan, read what it asks for.
+
+        Args:
+            strangers: sessions that do not live, whose senders are looked up.
+            keys_of: given these, the keys that are to be looked up.
+            decide: given all that, what is to be done.
 
         Raises:
             LeaseLost: another worker has taken over; nothing was done.
@@ -159,7 +164,8 @@ class Store:
         try:
             self._raw.execute("BEGIN IMMEDIATE")
             self._check_term()
-            plan = decide(Known(self._look_up(keys), self._ended(strangers)))
+            over = self._ended(strangers) if strangers else {}
+            plan = decide(Known(self._look_up(keys_of(over)), over))
             if plan.changes:
                 self._write(plan)
             rows = [self._read(reading) for reading in plan.readings]
@@ -197,9 +203,9 @@ class Store:
                 found[sender, id] = Done(*rest)
         return found
 
-    def _ended(self, sessions: Sequence[int]) -> dict[int, int]:
+    def _ended(self, sessions: Collection[int]) -> dict[int, int]:
         query = "SELECT sender FROM sessions WHERE id = ?"
-        rows = ((id, self._raw.execute(query, (id,)).fetchone()) for id in set(sessions))
+        rows = ((id, self._raw.execute(query, (id,)).fetchone()) for id in sessions)
         return {id: row[0] for id, row in rows if row}
 
     def _write(self, plan: Plan) -> None:
