@@ -16,7 +16,7 @@ class Patience:
     ask_within: float = 60.0  # one request over all connections
     ping_after: float = 20.0  # silence of the server; it sends a beat after 15
     speak_after: float = 30.0  # own silence; the server closes after 90
-    bye_within: float = 1.0  # for the goodbye
+    bye_within: float = 1.0  # for the answer to the goodbye; 0: it is not waited for
 
 
 def delays(random: Callable[[], float], longest: float = 3.0) -> Iterator[float]:

@@ -343,12 +343,15 @@ class Session:
         if goodbye and self._link is not None and self.error is None:
             farewell = self.ask(lambda ref: Bye(ref, os.urandom(16)))
             self._stopping = True
-            link = self._link
+            self._flush()
             try:
-                async with asyncio.timeout(self._patience.bye_within):
-                    await asyncio.wait([farewell, link.over], return_when="FIRST_COMPLETED")
-            except TimeoutError:
-                pass  # the server ends the session by itself
+                # Without an answer in time the server ends the session by itself.
+                if self._patience.bye_within > 0:
+                    await asyncio.wait(
+                        [farewell, self._link.over],
+                        timeout=self._patience.bye_within,
+                        return_when="FIRST_COMPLETED",
+                    )
             finally:
                 farewell.cancel()
         self._stopping = True

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import hubbub
 from hubbub.cli import common
-from hubbub.cli.conversation import Conversation, Look, room_of
+from hubbub.cli.conversation import Conversation, Look
 from hubbub.cli.input import lines_of
 from hubbub.cli.render import visible
 
@@ -88,7 +88,7 @@ async def _talk(
 async def _read(
     talk: Conversation, room: str, lines: AsyncIterator[str], redraw: Callable[[], None]
 ) -> None:
-    await talk.join(room_of(room))
+    await talk.join(common.room_of(room))
     redraw()
     async for line in lines:
         await talk.take_line(line)

@@ -97,6 +97,11 @@ def state_dir() -> Path:
     return path
 
 
+def room_of(typed: str) -> str:
+    """A room as people write it, also with the "#" of IRC."""
+    return typed.removeprefix("#")
+
+
 def argument_text(words: list[str]) -> str:
     """Words of the command line as one text; bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(" ".join(words)).decode("utf-8", "replace")

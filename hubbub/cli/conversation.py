@@ -19,6 +19,7 @@ from hubbub.names import name_key
 
 UNANSWERED = 256  # own lines on their way, then nothing more is read
 HISTORY_ON_JOIN, HISTORY_ON_DEMAND, MOST_HISTORY = 10, 20, 500
+TELL_AFTER = 1.0  # seconds of waiting for acknowledgements before that is told
 SHOWN_WITHIN = 10.0  # seconds after the last acknowledgement for own lines to come back
 
 
@@ -146,8 +147,13 @@ class Conversation:
 
     async def finish(self) -> None:
         """Wait until every own line is acknowledged, and shown in its place."""
-        if self._on_the_way:
-            await asyncio.wait(self._on_the_way)
+        waiting = [future for future in self._on_the_way if not future.done()]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=TELL_AFTER)
+            if late:
+                lines = "a line is" if len(late) == 1 else f"{len(late)} lines are"
+                self._tell(f"{lines} not stored yet; waiting (Ctrl-C gives up)")
+                await asyncio.wait(late)
         try:
             async with asyncio.timeout(SHOWN_WITHIN):
                 while self._not_shown():
@@ -169,15 +175,15 @@ class Conversation:
         if command.name == "me":
             await self._say(argument, number, action=True)
         elif command.name == "join":
-            await self.join(room_of(argument))
+            await self.join(common.room_of(argument))
         elif command.name == "leave":
-            await self._leave(room_of(argument))
+            await self._leave(common.room_of(argument))
         elif command.name == "nick":
             name = await self._client.nick(argument)
             if not self._client.joined:
                 self._say_locally(f"* You are now {visible(name)}")
         elif command.name == "who":
-            await self._who(room_of(argument))
+            await self._who(common.room_of(argument))
         elif command.name == "rooms":
             await self._rooms()
         elif command.name == "history":
@@ -264,8 +270,3 @@ class Conversation:
     def _answer(self, frame: Frame, lines: list[str]) -> None:
         for line in [json_line(frame)] if self._look.json else lines:
             self._show(line)
-
-
-def room_of(typed: str) -> str:
-    """A room as people write it, also with the "#" of IRC."""
-    return typed.removeprefix("#")

@@ -10,7 +10,6 @@ from collections import deque
 
 import hubbub
 from hubbub.cli import common
-from hubbub.cli.conversation import room_of
 from hubbub.cli.input import lines_of
 from hubbub.cli.render import json_line
 from hubbub.client import Client
@@ -55,7 +54,7 @@ async def _send(args: argparse.Namespace, text: str | None) -> int:
     if text is not None:
         check_text(text)
     addresses = common.addresses(args.server)
-    room = room_of(args.room)
+    room = common.room_of(args.room)
     if args.id is not None:
         from hubbub.cli.send_once import send_once
 
@@ -63,8 +62,10 @@ async def _send(args: argparse.Namespace, text: str | None) -> int:
         answers = await send_once(addresses, room, texts, args.id, name=args.name)
         _print(args, answers)
         return common.OK
+    # A guest's name is of no use to anybody else: its goodbye is sent and not waited for.
+    patience = hubbub.Patience() if args.name else hubbub.Patience(bye_within=0)
     async with hubbub.connect(
-        *addresses, name=args.name, visible=False, agent="hubbub send"
+        *addresses, name=args.name, visible=False, agent="hubbub send", patience=patience
     ) as client:
         if text is None:
             await client.join(room)

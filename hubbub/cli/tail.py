@@ -6,7 +6,6 @@ import argparse
 
 import hubbub
 from hubbub.cli import common
-from hubbub.cli.conversation import room_of
 from hubbub.cli.render import json_line, line_of, notice_of, time_of
 from hubbub.client import Client
 from hubbub.client_events import ClientEvent
@@ -54,7 +53,7 @@ async def _tail(args: argparse.Namespace) -> int:
     async with hubbub.connect(
         *addresses, name=args.name, visible=False, agent="hubbub tail"
     ) as client:
-        roster = await client.join(room_of(args.room), since=args.since)
+        roster = await client.join(common.room_of(args.room), since=args.since)
         if args.since is None:
             count = DEFAULT_COUNT if args.n is None else args.n
             await _print_past(client, roster.room, roster.head, count, printer)

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import hubbub
 from hubbub.cli.send import line_ids
 from hubbub.frames import Message
 from tests.support import Cluster, clean_environment, eventually, free_ports, slack
+
+CHAT = ("chat", "--name", "Radha")
 
 
 class Run:
@@ -61,9 +64,25 @@ async def start(
     if state is not None:
         env["XDG_STATE_HOME"] = str(state)
     pipe = asyncio.subprocess.PIPE
-    return Run(
-        await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env)
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env
     )
+    _started.append(process)
+    return Run(process)
+
+
+_started: list[asyncio.subprocess.Process] = []
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left_running() -> AsyncIterator[None]:
+    """A failed test leaves nobody behind under a name that the next one needs."""
+    yield
+    while _started:
+        process = _started.pop()
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
 async def run(
@@ -81,6 +100,26 @@ async def run(
     return code, running.lines, errors
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Cluster]:
+    """One cluster of three gateways for all tests that leave it as it was."""
+    cluster = Cluster(gateways=3)
+    try:
+        asyncio.run(cluster.start())
+        yield cluster
+        asyncio.run(cluster.stop())
+    finally:
+        cluster.kill()
+    assert not cluster.troubles()
+    cluster.remove()
+
+
+@pytest.fixture
+def room(request: pytest.FixtureRequest) -> str:
+    """A room that no other test uses."""
+    return f"room{zlib.crc32(request.node.name.encode())}"
+
+
 def objects(lines: Sequence[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
@@ -88,14 +127,13 @@ def objects(lines: Sequence[str]) -> list[dict[str, Any]]:
 # --- chat ---------------------------------------------------------------------------------------
 
 
-async def test_three_people_hold_a_conversation(cluster: Cluster) -> None:
+async def test_three_people_hold_a_conversation(shared: Cluster, room: str) -> None:
     """“Each sees the others' lines, in one order, with entered/left notices.”"""
-    await cluster.add_gateway()
-    radha = await start(cluster, "chat", "--name", "Radha", gateway=0)
-    await _is_there(cluster, "Radha")
-    varsha = await start(cluster, "chat", "--name", "Varsha", gateway=1)
+    radha = await start(shared, *CHAT, "--room", room, gateway=0)
+    await _is_there(shared, "Radha", room)
+    varsha = await start(shared, "chat", "--room", room, "--name", "Varsha", gateway=1)
     await radha.shows("* Varsha entered")
-    rita = await start(cluster, "chat", "--name", "Rita", gateway=2)
+    rita = await start(shared, "chat", "--room", room, "--name", "Rita", gateway=2)
     await radha.shows("* Rita entered")
     await varsha.shows("* Rita entered")
     radha.type("hi friends! When are you coming?")
@@ -125,61 +163,65 @@ async def _is_there(cluster: Cluster, name: str, room: str = "lobby") -> None:
     async with hubbub.connect(cluster.server(), visible=False) as client:
 
         async def look() -> bool:
-            return name in [person.name for person in (await client.members(room)).members]
+            try:
+                members = (await client.members(room)).members
+            except hubbub.Refused:  # there is no such room yet
+                return False
+            return any(person.name == name for person in members)
 
         await eventually(look, 10)
 
 
-async def test_piped_lines_are_sent_in_order_and_shown_in_their_place(cluster: Cluster) -> None:
+async def test_piped_lines_are_sent_in_order_and_shown_in_their_place(
+    shared: Cluster, room: str
+) -> None:
     wanted = [f"line {number}" for number in range(500)]
-    code, lines, errors = await run(cluster, "chat", "--name", "Radha", stdin="\n".join(wanted))
+    code, lines, errors = await run(shared, *CHAT, "--room", room, stdin="\n".join(wanted))
     assert (code, errors) == (0, "")
     assert lines == [f"Radha: {line}" for line in wanted]
 
 
-async def test_a_file_may_be_the_input(cluster: Cluster, tmp_path: Path) -> None:
+async def test_a_file_may_be_the_input(shared: Cluster, room: str, tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b"one\n\n   \r\ntwo\r\n\xff\xfe\nlast without end")
-    code, lines, errors = await run(cluster, "chat", "--name", "Radha", "--input", str(path))
+    code, lines, errors = await run(shared, *CHAT, "--room", room, "--input", str(path))
     assert (code, errors) == (0, "")
     assert lines == ["Radha: one", "Radha: two", "Radha: \ufffd\ufffd", "Radha: last without end"]
-    assert (await run(cluster, "chat", "--input", str(tmp_path / "none")))[0] == 66
+    assert (await run(shared, "chat", "--room", room, "--input", str(tmp_path / "none")))[0] == 66
 
 
-async def test_every_command_does_what_help_says(cluster: Cluster) -> None:
+async def test_every_command_does_what_help_says(shared: Cluster, room: str) -> None:
     """`/join /leave /me /nick /who /rooms /history /quit /help`, `//`."""
-    script = [
-        "//slash",
-        "/me waves",
-        "/nick Radha2",
-        "/who",
-        "/join #Den",
-        "in the den",
-        "/rooms",
-        "/leave",
-        "back in the lobby",
-        "/history 3",
-        "/help",
-        "/quit",
-        "never read",
+    chat = await start(shared, *CHAT, "--room", room)
+    expected = [
+        ("//slash", "Radha: /slash"),
+        ("/me waves", "* Radha waves"),
+        ("/nick Radha2", "* Radha is now Radha2"),
+        ("/who", f"* In {room}: Radha2"),
+        (f"/join #Den{room}", None),
+        ("in the den", f"[Den{room}] Radha2: in the den"),
+        ("/rooms", f"* {room}: 1 here, 3 entries"),
+        (f"/join {room}", None),
+        ("in two rooms", f"[{room}] Radha2: in two rooms"),
+        (f"/leave den{room}", None),
+        ("back in one", "Radha2: back in one"),
+        ("/help", "/nick NAME        take another name"),
     ]
-    code, lines, errors = await run(cluster, "chat", "--name", "Radha", stdin="\n".join(script))
+    for typed, shown in expected:
+        chat.type(typed)
+        if shown is not None:
+            await chat.shows(shown)
+    chat.type("/history 3", "/quit", "never read")
+    code, errors = await chat.end()
     assert (code, errors) == (0, "")
-    assert lines[:3] == ["Radha: /slash", "* Radha waves", "* Radha is now Radha2"]
-    assert sorted(lines[3:7]) == sorted(
-        ["* In lobby: Radha2", "[Den] Radha2: in the den", *lines[5:7]]
-    )
-    assert any(line.startswith("* lobby: 1 here") for line in lines)
-    at = lines.index("* lobby: 1 here, 3 entries") + 1
-    assert lines.count("Radha2: back in the lobby") == 2
-    assert any(line.startswith("/nick NAME") for line in lines[at:])
-    assert not any("never read" in line for line in lines)
+    past = ["* Radha is now Radha2", "Radha2: in two rooms", "Radha2: back in one"]
+    assert chat.lines[-3:] == past
 
 
-async def test_what_is_wrong_is_told_and_not_sent(cluster: Cluster) -> None:
+async def test_what_is_wrong_is_told_and_not_sent(shared: Cluster, room: str) -> None:
     """“An unknown command is an error and never sent as text.”"""
     script = ["/jion den", "x" * 4001, "fine", "/join a b", "/leave nowhere"]
-    code, lines, errors = await run(cluster, "chat", "--name", "Radha", stdin="\n".join(script))
+    code, lines, errors = await run(shared, *CHAT, "--room", room, stdin="\n".join(script))
     assert code == 2
     assert lines == ["Radha: fine"]
     assert [line.split(": ")[1] for line in errors.splitlines()] == [
@@ -191,18 +233,18 @@ async def test_what_is_wrong_is_told_and_not_sent(cluster: Cluster) -> None:
     assert "4,000" in errors
 
 
-async def test_hostile_texts_are_shown_harmlessly(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(1), name="Eve") as eve:
-        await eve.join("lobby")
-        chat = await start(cluster, "chat", "--name", "Radha")
-        await _is_there(cluster, "Radha")
-        await eve.say("lobby", "\x1b[2J\x9b31m\u202egnp\nRadha: forged\x07")
+async def test_hostile_texts_are_shown_harmlessly(shared: Cluster, room: str) -> None:
+    async with hubbub.connect(shared.server(1), name="Eve") as eve:
+        await eve.join(room)
+        chat = await start(shared, *CHAT, "--room", room)
+        await _is_there(shared, "Radha", room)
+        await eve.say(room, "\x1b[2J\x9b31m\u202egnp\nRadha: forged\x07")
         await chat.shows("Eve: \\x1b[2J\\x9b31m\\u202egnp\\nRadha: forged\\x07")
         assert (await chat.end())[0] == 0
 
 
-async def test_json_lines_are_frames(cluster: Cluster) -> None:
-    code, lines, _ = await run(cluster, "chat", "--name", "Radha", "--json", stdin="hällo\n/who")
+async def test_json_lines_are_frames(shared: Cluster, room: str) -> None:
+    code, lines, _ = await run(shared, *CHAT, "--room", room, "--json", stdin="hällo\n/who")
     assert code == 0
     frames = {frame["t"]: frame for frame in objects(lines)}
     assert set(frames) == {"message", "roster"}
@@ -210,9 +252,11 @@ async def test_json_lines_are_frames(cluster: Cluster) -> None:
     assert frames["message"]["seq"] == 1
 
 
-async def test_a_taken_name_is_told_in_one_line(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(1), name="Radha"):
-        code, lines, errors = await run(cluster, "chat", "--name", "radha", stdin="hi")
+async def test_a_taken_name_is_told_in_one_line(shared: Cluster, room: str) -> None:
+    async with hubbub.connect(shared.server(1), name="Radha"):
+        code, lines, errors = await run(
+            shared, "chat", "--room", room, "--name", "radha", stdin="hi"
+        )
     assert (code, lines) == (77, [])
     assert len(errors.splitlines()) == 1
     assert "taken" in errors
@@ -234,13 +278,13 @@ async def test_a_chat_survives_the_death_of_its_gateway(cluster: Cluster) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_says_goodbye(cluster: Cluster, number: signal.Signals) -> None:
-    chat = await start(cluster, "chat", "--name", "Radha")
-    await _is_there(cluster, "Radha")
+async def test_a_signal_says_goodbye(shared: Cluster, room: str, number: signal.Signals) -> None:
+    chat = await start(shared, *CHAT, "--room", room)
+    await _is_there(shared, "Radha", room)
     chat.process.send_signal(number)
     code, errors = await chat.end()
     assert (code, errors) == (128 + number, "")
-    async with hubbub.connect(cluster.server(1), name="Radha"):
+    async with hubbub.connect(shared.server(1), name="Radha"):
         pass
 
 
@@ -250,22 +294,23 @@ async def test_a_signal_says_goodbye(cluster: Cluster, number: signal.Signals) -
 async def stored(cluster: Cluster, room: str = "lobby") -> list[str]:
     """All texts of a room."""
     async with hubbub.connect(cluster.server(), visible=False) as client:
+        await client.join(room)
         page = await client.history(room, after=0, limit=500)
         return [event.text for event in page.events if isinstance(event, Message)]
 
 
-async def test_send_exits_once_it_is_stored(cluster: Cluster) -> None:
-    assert await run(cluster, "send", "lobby", "the", "build", "is green") == (0, [], "")
-    assert (await run(cluster, "send", "#lobby", stdin="one\n\ntwo"))[0] == 0
-    assert await stored(cluster) == ["the build is green", "one", "two"]
+async def test_send_exits_once_it_is_stored(shared: Cluster, room: str) -> None:
+    assert await run(shared, "send", room, "the", "build", "is green") == (0, [], "")
+    assert (await run(shared, "send", f"#{room}", stdin="one\n\ntwo"))[0] == 0
+    assert await stored(shared, room) == ["the build is green", "one", "two"]
 
 
-async def test_nobody_sees_send_and_tail(cluster: Cluster) -> None:
+async def test_nobody_sees_send_and_tail(shared: Cluster, room: str) -> None:
     """“`send` and `tail` attach without presence.”"""
-    async with hubbub.connect(cluster.server(), name="Radha") as radha:
-        await radha.join("lobby")
-        assert (await run(cluster, "send", "lobby", "hi"))[0] == 0
-        assert (await run(cluster, "tail", "lobby", "--no-follow"))[0] == 0
+    async with hubbub.connect(shared.server(), name="Radha") as radha:
+        await radha.join(room)
+        assert (await run(shared, "send", room, "hi"))[0] == 0
+        assert (await run(shared, "tail", room, "--no-follow"))[0] == 0
         await radha.ping()
         event = radha.event_nowait()
         assert isinstance(event, Message)
@@ -273,29 +318,29 @@ async def test_nobody_sees_send_and_tail(cluster: Cluster) -> None:
         assert radha.event_nowait() is None
 
 
-async def test_send_tells_by_its_exit_code_what_is_wrong(cluster: Cluster) -> None:
+async def test_send_tells_by_its_exit_code_what_is_wrong(shared: Cluster, room: str) -> None:
     nobody = f"127.0.0.1:{free_ports()[0]}"
-    assert (await run(cluster, "send"))[0] == 2
-    assert (await run(cluster, "send", "a b", "hi"))[0] == 2
-    assert (await run(cluster, "send", "lobby", " "))[0] == 2
-    assert (await run(cluster, "send", "lobby", "hi", "--server", "nowhere"))[0] == 2
-    assert (await run(cluster, "send", "lobby", "x" * 4001))[0] == 65
-    assert (await run(cluster, "send", "lobby", "hi", "--server", nobody))[0] == 69
-    async with hubbub.connect(cluster.server(), name="Radha"):
-        assert (await run(cluster, "send", "lobby", "hi", "--name", "Radha"))[0] == 77
-    assert await stored(cluster) == []
+    assert (await run(shared, "send"))[0] == 2
+    assert (await run(shared, "send", "a b", "hi"))[0] == 2
+    assert (await run(shared, "send", room, " "))[0] == 2
+    assert (await run(shared, "send", room, "hi", "--server", "nowhere"))[0] == 2
+    assert (await run(shared, "send", room, "x" * 4001))[0] == 65
+    assert (await run(shared, "send", room, "hi", "--server", nobody))[0] == 69
+    async with hubbub.connect(shared.server(), name="Radha"):
+        assert (await run(shared, "send", room, "hi", "--name", "Radha"))[0] == 77
+    assert await stored(shared, room) == []
 
 
 async def test_the_same_id_by_another_process_is_stored_once(
-    cluster: Cluster, tmp_path: Path
+    shared: Cluster, room: str, tmp_path: Path
 ) -> None:
     """“`--id` makes a script's retry safe.”"""
     for _ in range(3):
-        told = ("send", "lobby", "deployed", "--id", "build 7")
-        assert (await run(cluster, *told, state=tmp_path))[0] == 0
-    told = ("send", "lobby", "something else", "--id", "build 7")
-    assert (await run(cluster, *told, state=tmp_path))[0] == 65
-    assert await stored(cluster) == ["deployed"]
+        told = ("send", room, "deployed", "--id", "build 7")
+        assert (await run(shared, *told, state=tmp_path))[0] == 0
+    told = ("send", room, "something else", "--id", "build 7")
+    assert (await run(shared, *told, state=tmp_path))[0] == 65
+    assert await stored(shared, room) == ["deployed"]
     notes = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert notes
     assert all(path.stat().st_mode & 0o077 == 0 for path in notes)
@@ -310,34 +355,40 @@ def forget_acknowledgements(state: Path, **known: object) -> None:
     note.write_text(json.dumps(json.loads(note.read_text()) | {"stored": {}} | known))
 
 
-async def test_a_killed_send_is_repeated_without_doubling(cluster: Cluster, tmp_path: Path) -> None:
+async def test_a_killed_send_is_repeated_without_doubling(
+    shared: Cluster, room: str, tmp_path: Path
+) -> None:
     """Its lines were stored, it noted no answer, and its session is over."""
-    told = ("send", "lobby", "--id", "build 8")
-    assert (await run(cluster, *told, stdin="\n".join(LINES), state=tmp_path))[0] == 0
+    told = ("send", room, "--id", "build 8")
+    assert (await run(shared, *told, stdin="\n".join(LINES), state=tmp_path))[0] == 0
     forget_acknowledgements(tmp_path)
-    assert (await run(cluster, *told, stdin="\n".join(LINES), state=tmp_path))[0] == 0
-    assert await stored(cluster) == LINES
+    assert (await run(shared, *told, stdin="\n".join(LINES), state=tmp_path))[0] == 0
+    assert await stored(shared, room) == LINES
 
 
-async def test_a_killed_send_goes_on_as_the_same_sender(cluster: Cluster, tmp_path: Path) -> None:
+async def test_a_killed_send_goes_on_as_the_same_sender(
+    shared: Cluster, room: str, tmp_path: Path
+) -> None:
     """Three of its four lines were stored, it noted no answer, and its session still lives."""
-    told = ("send", "lobby", "--id", "build 9")
-    assert (await run(cluster, *told, stdin="\n".join(LINES), state=tmp_path))[0] == 0
-    async with hubbub.connect(cluster.server(), visible=False, keep_session=True) as killed:
-        await killed.join("lobby")
+    told = ("send", room, "--id", "build 9")
+    assert (await run(shared, *told, stdin="\n".join(LINES), state=tmp_path))[0] == 0
+    async with hubbub.connect(shared.server(), visible=False, keep_session=True) as killed:
+        await killed.join(room)
         for ident, text in zip(line_ids("build 9", 4), LINES[:3], strict=False):
-            await killed.say("lobby", text, id=ident)
+            await killed.say(room, text, id=ident)
         forget_acknowledgements(tmp_path, token=killed.token, senders=[killed.sender], cursor=4)
-    assert (await run(cluster, *told, stdin="\n".join(LINES), state=tmp_path))[0] == 0
-    assert await stored(cluster) == LINES * 2  # of the first run, and of the killed and the last
+    assert (await run(shared, *told, stdin="\n".join(LINES), state=tmp_path))[0] == 0
+    assert (
+        await stored(shared, room) == LINES * 2
+    )  # of the first run, and of the killed and the last
 
 
-async def test_send_is_quick(cluster: Cluster) -> None:
+async def test_send_is_quick(shared: Cluster, room: str) -> None:
     """“`hubbub send` under 300 ms.”"""
     times = []
     for _ in range(5):
         began = time.monotonic()
-        assert (await run(cluster, "send", "lobby", "hi"))[0] == 0
+        assert (await run(shared, "send", room, "hi"))[0] == 0
         times.append(time.monotonic() - began)
     assert min(times) < slack(0.3), times
 
@@ -356,22 +407,22 @@ def test_send_imports_no_line_editor_and_no_database() -> None:
 # --- tail, rooms, peers, status -------------------------------------------------------------------
 
 
-async def test_tail_prints_by_number_and_follows(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(0), name="Radha") as radha:
-        await radha.join("lobby")
+async def test_tail_prints_by_number_and_follows(shared: Cluster, room: str) -> None:
+    async with hubbub.connect(shared.server(0), name="Radha") as radha:
+        await radha.join(room)
         for number in range(1, 31):
-            await radha.say("lobby", f"text {number}")
-        code, lines, _ = await run(cluster, "tail", "lobby", "--no-follow")
+            await radha.say(room, f"text {number}")
+        code, lines, _ = await run(shared, "tail", room, "--no-follow")
         assert (code, lines) == (0, [f"Radha: text {n}" for n in range(21, 31)])
-        code, lines, _ = await run(cluster, "tail", "lobby", "--no-follow", "-n", "2")
+        code, lines, _ = await run(shared, "tail", room, "--no-follow", "-n", "2")
         assert lines == ["Radha: text 29", "Radha: text 30"]
-        code, lines, _ = await run(cluster, "tail", "lobby", "--no-follow", "--since", "27")
+        code, lines, _ = await run(shared, "tail", room, "--no-follow", "--since", "27")
         assert lines == ["Radha: text 28", "Radha: text 29", "Radha: text 30"]
-        assert (await run(cluster, "tail", "lobby", "--since", "99"))[0] != 0
-        tail = await start(cluster, "tail", "lobby", "-n", "1", "--json", gateway=1)
+        assert (await run(shared, "tail", room, "--since", "99"))[0] != 0
+        tail = await start(shared, "tail", room, "-n", "1", "--json", gateway=1)
         await eventually(lambda: len(tail.lines) == 1, 10)
         for number in range(31, 61):
-            radha.say_nowait("lobby", f"text {number}")
+            radha.say_nowait(room, f"text {number}")
         await eventually(lambda: len(tail.lines) == 31, 10)
         assert [one["seq"] for one in objects(tail.lines)] == list(range(30, 61))
         tail.process.send_signal(signal.SIGINT)
@@ -395,10 +446,10 @@ async def test_tail_goes_on_over_the_death_of_its_gateway(cluster: Cluster) -> N
     assert (await tail.end())[0] == 143
 
 
-async def test_a_closed_pipe_ends_tail_without_a_word(cluster: Cluster) -> None:
+async def test_a_closed_pipe_ends_tail_without_a_word(shared: Cluster, room: str) -> None:
     for number in range(3):
-        await run(cluster, "send", "lobby", str(number))
-    argv, env = cluster.command("tail", "lobby", "--no-follow")
+        await run(shared, "send", room, str(number))
+    argv, env = shared.command("tail", room, "--no-follow")
     reader, writer = os.pipe()
     os.close(reader)
     process = await asyncio.create_subprocess_exec(
