@@ -19,7 +19,6 @@ from hubbub.client_wire import decode_entries
 from hubbub.errors import RemoteProtocolError, Unreachable
 from hubbub.frames import (
     ClientFrame,
-    Error,
     Event,
     History,
     Join,
@@ -401,6 +400,3 @@ class Client:
         if not isinstance(reply, kind):
             raise RemoteProtocolError(f"an answer of the wrong kind: {type(reply).__name__}")
         return reply
-
-
-__all__ = ["Client", "Error", "Stretch", "connect", "parse_addresses"]

@@ -38,6 +38,7 @@ class Link(asyncio.Protocol):
         self.since = loop.time()
         self.closed = False
         self.moving: float | None = None  # seconds within which the server asked to go elsewhere
+        self.greet_deadline: asyncio.Timeout | None = None  # while waiting for `greeted`
         self.why = "connection closed by the server"
         self.greeted: asyncio.Future[None] = loop.create_future()
         self.over: asyncio.Future[None] = loop.create_future()
@@ -94,6 +95,14 @@ class Link(asyncio.Protocol):
         if self.live.wants_ping(now):
             self._owner.ping(self)
         self.watch()
+
+    def bear(self, seconds: float) -> None:
+        """Wait so much longer for the greeting.
+
+        The gateway lives, and waits for an answer itself: another would have to wait as long.
+        """
+        if self.greet_deadline is not None and not self.greet_deadline.expired():
+            self.greet_deadline.reschedule(self._loop.time() + seconds)
 
     def move(self, within: float) -> None:
         """The server asked to go elsewhere; until that is done this link is of use."""

@@ -117,7 +117,7 @@ class Session:
         doubt = self._loop.time() + _DOUBT
         asked = False
         try:
-            async with asyncio.timeout(self._patience.greet_within):
+            async with asyncio.timeout(self._patience.greet_within) as link.greet_deadline:
                 await self._loop.create_connection(lambda: link, host, port)
                 link.write(encoder.encode(self._greeting()))
                 asked = True
@@ -223,6 +223,8 @@ class Session:
                 self._greet(link, frame)
             elif isinstance(frame, Error):
                 link.greeted.set_exception(to_exception(frame))
+            elif isinstance(frame, Beat):
+                link.bear(self._patience.greet_within)
         elif link is not self._link:
             pass  # of a connection that was left: the new one brings it again
         elif isinstance(frame, Message | Event):

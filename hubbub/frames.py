@@ -393,7 +393,7 @@ class Moving(Frame, frozen=True):
 
 
 class Beat(Frame, frozen=True):
-    """Nothing to say for a while, and still here."""
+    """Nothing to say for a while, and still here; also each second while an answer is late."""
 
 
 ServerFrame: TypeAlias = (

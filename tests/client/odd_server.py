@@ -68,6 +68,13 @@ class Peer:
     async def greet(self, *, epoch: int = 7, sender: int = 1, rooms: object = ()) -> Fields:
         """Answer the first frame with `welcome`; that frame."""
         frame = await self.frame()
+        self.welcome(frame, epoch=epoch, sender=sender, rooms=rooms)
+        return frame
+
+    def welcome(
+        self, frame: Fields, *, epoch: int = 7, sender: int = 1, rooms: object = ()
+    ) -> None:
+        """Answer `frame` with `welcome`."""
         self.send(
             "welcome",
             ref=frame["ref"],
@@ -78,7 +85,10 @@ class Peer:
             epoch=epoch,
             rooms=rooms,
         )
-        return frame
+
+    async def silence(self, seconds: float) -> None:
+        """Neither read nor write: what is tested is how long a client bears it."""
+        await asyncio.sleep(seconds)  # poll
 
     async def let_join(self, head: int = 0) -> Fields:
         """Answer a `join`; that frame."""

@@ -49,6 +49,22 @@ async def test_a_server_that_accepts_and_is_mute_is_left_for_another_connection(
         assert time.monotonic() - began < 3
 
 
+async def test_a_server_that_is_late_and_says_so_is_waited_for() -> None:
+    """A `beat` before the `welcome`: the gateway lives, and what it waits for others would, too."""
+
+    async def late(peer: Peer) -> None:
+        hello = await peer.expect("hello")
+        for _ in range(6):
+            await peer.silence(0.15)
+            peer.send("beat")
+        peer.welcome(hello)
+        await peer.gone()
+
+    async with serving(late) as server, client_of(server.address) as client:
+        assert client.name == "Radha"
+        assert server.connections == 1
+
+
 async def test_nobody_there_is_unreachable_within_the_given_time() -> None:
     async with serving(Peer.gone) as server:
         address = server.address
