@@ -21,6 +21,7 @@ from hubbub.settings import runtime_dir
 
 # The kernel's own bound per connection: it would take megabytes for one that never reads.
 SEND_BUFFER = 256 * 1024
+BACKLOG = 4096  # the kernel takes less where net.core.somaxconn says so
 
 
 class Claim:
@@ -47,7 +48,7 @@ class Claim:
 def claim(host: str, port: int, data: Path) -> Claim:
     """Bind `host`:`port` for this gateway, beside others of the same data directory.
 
-    The socket does not listen yet. Port 0 is any free one; others join it by its real number.
+    It listens at once, so that nobody else takes the port; accepting may wait. Port 0 is any free one; others join it by its real number.
 
     Raises:
         ConfigError: the port is somebody else's, or the address cannot be bound.
@@ -97,8 +98,8 @@ def _bind(
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         made.setblocking(False)
         made.bind(address)
-        if not shared:
-            made.listen(1024)  # two bound sockets meet only here, when neither asked to share
+        # Two sockets that allow addresses to be reused meet only when they listen.
+        made.listen(BACKLOG)
     except OSError as error:
         made.close()
         raise _refusal(address, error) from None

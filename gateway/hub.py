@@ -23,6 +23,7 @@ from hubbub.wire import Answer, Kind, StreamBatch
 OWNER = wire.shard_topic(0)  # the active worker owns all shards
 TICK = 1.0  # seconds
 BUSY_TICK = 0.1  # seconds, while something is to be repeated
+STALL = 2.0  # seconds without a turn: this process was stopped, its clients were not silent
 WAITING_ANSWERS = 20_000  # bundles that wait for their position; the rest is answered again
 
 
@@ -47,7 +48,7 @@ class Hub:
         self._draining = False
         self._keeper = Keeper(settings, self.wake, log)
         self._timer: asyncio.TimerHandle | None = None
-        self._next_second = 0.0
+        self._next_second = self._loop.time()
         bus.subscribe(wire.STREAM_TOPIC, self._on_stream)
         bus.subscribe(wire.gateway_topic(gateway), self._on_inbox)
         bus.on_turn(self._end_turn)
@@ -98,8 +99,9 @@ class Hub:
         elif isinstance(frame, wire.Synced):
             self._on_synced(frame)
         elif isinstance(frame, wire.TooOld):
-            self._stream.lose_step()
-            self._lose_step()
+            if self._stream.gap() is not None:
+                self._stream.lose_step()
+                self._lose_step()
         else:
             self._say_alive(frame.nonce)
 
@@ -261,6 +263,9 @@ class Hub:
             self._publish(batch, everywhere=True)
         self._desk.expire()
         if now >= self._next_second:
+            if now - self._next_second > STALL:
+                self.log.warning("what=stalled seconds=%.1f", now - self._next_second)
+                self._keeper.forgive(now - self._next_second)
             self._next_second = now + TICK - BUSY_TICK / 2
             self.clock = now
             self._say_alive()

@@ -88,6 +88,13 @@ class Keeper:
             connection.why,
         )
 
+    def forgive(self, seconds: float) -> None:
+        """Nobody could be heard for so long: it is counted against nobody."""
+        for part in self._slices:
+            for connection in part:
+                connection.heard += seconds
+                connection.deadline += seconds
+
     # --- each second ----------------------------------------------------------------------
 
     def second(self, now: float) -> None:

@@ -16,7 +16,6 @@ from gateway.hub import Hub
 from hubbub.errors import Code
 from hubbub.frames import Error, encoder
 
-BACKLOG = 4096  # the kernel takes less where net.core.somaxconn says so
 ACCEPTS = 64  # in one go; then others in the loop get their turn
 TICK = 1.0  # seconds between looks at those who say nothing
 LINGER = 2.0  # seconds for a refused one to read why
@@ -60,7 +59,6 @@ class Listener:
     def listen(self) -> list[str]:
         """Accept from now on; the addresses are returned, with real ports."""
         for one in self._claims:
-            one.socket.listen(BACKLOG)
             self._loop.add_reader(one.socket, self._accept, one.socket)
         self._tick()
         return [one.address for one in self._claims]

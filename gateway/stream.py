@@ -29,6 +29,7 @@ class Stream:
         self._recent: deque[tuple[int, list[Item], int]] = deque()
         self._recent_bytes = 0
         self._repeats: Repeats | None = None
+        self._asked = 0  # up to here, when a gap was last asked for
 
     def see_term(self, term: int) -> bool:
         """Note the term of any frame of the owner's: False when it is of the past.
@@ -95,10 +96,13 @@ class Stream:
         if missing is None:
             self._repeats = None
             return None
+        again = self._repeats is not None
         if self._repeats is None:
             self._repeats = Repeats(now)
-            return *missing, False
-        return (*missing, True) if self._repeats.is_due(now) else None
+        elif not self._repeats.is_due(now):
+            return None
+        self._asked = missing[1]
+        return *missing, again
 
     def replay(self, room: int, after: int) -> Iterator[Item] | None:
         """The items of `room` in positions above `after`, up to now; None: not kept so long."""
@@ -124,7 +128,8 @@ class Stream:
         self._recent_bytes += size
         while self._recent_bytes > RECENT_BYTES or len(self._recent) > RECENT_BATCHES:
             self._recent_bytes -= self._recent.popleft()[2]
-        self._repeats = None  # it moves: another gap is another question
+        if self.position >= self._asked:
+            self._repeats = None  # what was asked for is here: another gap is another question
         return batch
 
     def _release(self) -> list[StreamBatch]:

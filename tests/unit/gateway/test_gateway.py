@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import random
@@ -341,3 +342,31 @@ async def test_a_drained_gateway_says_moving_and_leaves_the_sessions(stage: Stag
     assert [ask.session for ask in owner.asks(wire.Lost)] == [1]
     assert not owner.asks(frames.Bye)
     assert owner.frames_of(wire.Draining)
+
+
+async def test_after_a_stop_of_the_gateway_nobody_is_called_silent() -> None:
+    """While it is frozen it hears nobody: that is not the clients' silence."""
+    async with staged(beat_after=1, close_after=3) as stage:
+        (rita,) = await stage.people("Rita")
+        gateway = stage.cluster.gateways[0]
+        gateway.freeze()
+        pong = rita.send("ping")
+        await asyncio.sleep(4)  # longer than silence may last
+        gateway.thaw()
+        assert (await pong)["t"] == "pong"
+        assert not rita.is_closed
+
+
+async def test_who_says_nothing_is_sent_beats_and_then_closed() -> None:
+    """“Any byte counts as life”; a beat after some silence of the gateway's own."""
+    async with staged(beat_after=1.5, close_after=4) as stage:
+        silent, lively = await stage.people("Silent", "Lively")
+
+        async def is_closed() -> bool:
+            await lively.ping()
+            return silent.is_closed
+
+        await eventually(is_closed, within=10)
+        assert "beat" in [frame["t"] for frame in silent.seen]
+        assert silent.seen[-1]["code"] == "timeout"
+        assert not lively.is_closed

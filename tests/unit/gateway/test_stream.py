@@ -91,7 +91,21 @@ def test_a_repeated_position_shows_that_a_last_batch_was_lost() -> None:
     assert stream.refill(0.1) is None
     assert stream.refill(0.2) == (4, 5, True)
     stream.offer(batch(4), 0)
-    assert stream.refill(0.3) == (5, 5, False)
+    assert stream.refill(0.5) is None
+    assert stream.refill(0.7) == (5, 5, True)
+
+
+def test_what_is_on_its_way_is_not_asked_for_with_each_arrival() -> None:
+    stream = begun(0)
+    stream.offer(batch(9, items=0), 0)
+    asked = [stream.refill(0.0)]
+    for position in range(1, 9):
+        stream.offer(batch(position), 0)
+        asked.append(stream.refill(0.1))
+    assert asked == [(1, 9, False)] + [None] * 8
+    stream.offer(batch(11, items=0), 0)
+    stream.offer(batch(9), 0)
+    assert stream.refill(0.1) == (10, 11, False)
 
 
 def test_what_is_held_is_bounded_in_bytes_and_asked_for_again() -> None:
