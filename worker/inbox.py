@@ -36,6 +36,7 @@ class Inbox:
 
     def __init__(self, gateway: str) -> None:
         self._gateway = gateway
+        self._first = 0  # the highest `first` seen: nobody waits for what is below it
         self._expected = 0  # the number of the batch to be taken next; 0: none seen so far
         self._held: dict[int, Batch] = {}
         self._held_bytes = 0
@@ -111,7 +112,7 @@ class Inbox:
 
     def _repeated(self, batch: Batch) -> Received:
         """It was taken before: answers that are kept are given again, lost reads are read anew."""
-        if batch.number < batch.first:
+        if batch.number < self._first:
             return Received([], [])
         taken = self._taken.get(batch.number)
         again = []
@@ -121,6 +122,7 @@ class Inbox:
 
     def _confirm(self, first: int) -> None:
         """Nobody waits for what is below `first`: answered, or given up."""
+        first = self._first = max(first, self._first)
         while self._taken and (lowest := next(iter(self._taken))) < first:
             taken = self._taken.pop(lowest)
             for no in (*taken.open, *taken.kept):
