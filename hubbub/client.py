@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hubbub.client_events import ClientEvent
+from hubbub.client_link import parse_addresses
 from hubbub.client_retry import Patience
 from hubbub.client_session import Session
 from hubbub.client_wire import decode_entries
@@ -44,7 +45,6 @@ from hubbub.frames import (
 )
 from hubbub.names import name_key
 
-DEFAULT_SERVER = "127.0.0.1:7000"
 _ReplyT = TypeVar("_ReplyT", bound=Reply)
 
 
@@ -99,18 +99,6 @@ def connect(
         agent=agent,
         patience=patience,
     )
-
-
-def parse_addresses(addresses: tuple[str, ...] = ()) -> list[tuple[str, int]]:
-    """(host, port) pairs of HOST:PORT texts, each of which may hold several with ",".
-
-    Raises:
-        ValueError: one is not HOST:PORT.
-    """
-    from hubbub.settings import parse_address
-
-    given = ",".join(addresses) or os.environ.get("HUBBUB_SERVER") or DEFAULT_SERVER
-    return [parse_address(part) for part in given.split(",") if part.strip()]
 
 
 class Client:

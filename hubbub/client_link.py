@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Protocol, cast
 
 from hubbub.client_retry import Liveness, Patience
 from hubbub.client_wire import FrameReader
 from hubbub.errors import RemoteProtocolError
 from hubbub.frames import ServerFrame
+
+DEFAULT_SERVER = "127.0.0.1:7000"
+
+
+def parse_addresses(addresses: tuple[str, ...] = ()) -> list[tuple[str, int]]:
+    """(host, port) pairs of HOST:PORT texts, each of which may hold several with ",".
+
+    Raises:
+        ValueError: one is not HOST:PORT.
+    """
+    from hubbub.settings import parse_address
+
+    given = ",".join(addresses) or os.environ.get("HUBBUB_SERVER") or DEFAULT_SERVER
+    return [parse_address(part) for part in given.split(",") if part.strip()]
 
 
 class Owner(Protocol):

@@ -113,7 +113,7 @@ def addresses(server: str | None) -> list[str]:
     Raises:
         SystemExit: it, or HUBBUB_SERVER, is not HOST:PORT.
     """
-    from hubbub.client import parse_addresses
+    from hubbub.client_link import parse_addresses
 
     given = [server] if server else []
     try:

@@ -26,7 +26,8 @@ import msgspec
 import hubbub
 from hubbub.cli.common import state_dir
 from hubbub.cli.send import line_ids
-from hubbub.client import Client, parse_addresses
+from hubbub.client import Client
+from hubbub.client_link import parse_addresses
 from hubbub.errors import Code, OutcomeUnknown, Refused
 from hubbub.frames import Message, Ok
 
