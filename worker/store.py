@@ -21,6 +21,7 @@ KEEP_DONE = 7 * 24 * 3600 * 1000  # ms; clients do not retry after a day
 KEEP_OVER = 24 * 3600 * 1000  # ms
 PRUNE_AT_ONCE = 1000  # rows looked at in one step
 CHECKPOINT_PAGES = 4000  # 16 MiB of log, then it is copied into the database by the next commit
+LOCKED_WITHIN = 5.0  # seconds
 LOOK_UP_AT_ONCE = 400  # keys in one SELECT; SQLite takes 999 parameters everywhere
 
 _INSERT_EVENT = (
@@ -87,13 +88,17 @@ class Store:
         assert isinstance(raw, sqlite3.Connection)
         self._raw = raw
         raw.isolation_level = None  # transactions begin and end where they are written below
-        raw.execute("PRAGMA busy_timeout = 5000")
+        self.wait_for_lock(LOCKED_WITHIN)
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = FULL")  # what is acknowledged survives the power cord
         raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self.term = 0
         self._loaded = False
         self._prune_from: tuple[int, bytes] = (-1, b"")
+
+    def wait_for_lock(self, seconds: float) -> None:
+        """How long to wait for others (a backup, say) that have the database locked."""
+        self._raw.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def close(self) -> None:
         """Close the file; SQLite then folds its log into the database."""
