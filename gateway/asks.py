@@ -82,6 +82,12 @@ class Asks(Generic[T]):
         self._queued.append(self._no)
         return self._no
 
+    def oldest(self) -> float | None:
+        """When the oldest request without an answer was made; None when there is none."""
+        for entry in self._open.values():
+            return entry.deadline - self._within
+        return None
+
     def answered(self, no: int) -> T | None:
         """Close request `no` and return its context; None when it is not open any more."""
         entry = self._open.pop(no, None)

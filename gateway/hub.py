@@ -23,6 +23,7 @@ from hubbub.wire import Answer, Kind, StreamBatch
 OWNER = wire.shard_topic(0)  # the active worker owns all shards
 TICK = 1.0  # seconds
 BUSY_TICK = 0.1  # seconds, while something is to be repeated
+LATE = 0.5  # seconds without an answer of the owner's, then clients are shown that we live
 STALL = 2.0  # seconds without a turn: this process was stopped, its clients were not silent
 WAITING_ANSWERS = 20_000  # bundles that wait for their position; the rest is answered again
 
@@ -270,6 +271,9 @@ class Hub:
             self.clock = now
             self._say_alive()
             self._keeper.second(now)
+            oldest = self._asks.oldest()
+            if oldest is not None and now - oldest > LATE:
+                self._keeper.reassure()
         self._timer = self._loop.call_later(BUSY_TICK if self._is_busy() else TICK, self._tick)
         self._end_turn()
 

@@ -111,6 +111,17 @@ class Keeper:
             self._log.info("what=handshakes_failed %s", counts)
             self._failed.clear()
 
+    def reassure(self) -> None:
+        """Show those who wait for an answer that this gateway lives: it is the owner who is late.
+
+        A client takes silence for a frozen process, and would dial again in vain.
+        """
+        for part in self._slices:
+            for connection in part:
+                waits = connection.asked or connection.core.state is State.WAITING
+                if waits and not connection.is_closing:
+                    connection.put(_BEAT)
+
     def _look_at_handshakes(self, now: float) -> None:
         late = [one for one in self._handshakes if one.deadline <= now]
         for connection in late:

@@ -306,6 +306,22 @@ async def test_a_request_without_an_answer_is_unknown_at_its_deadline() -> None:
         assert await radha.say("lobby", "there you are") == 1
 
 
+async def test_while_the_owner_is_late_those_who_wait_are_shown_that_the_gateway_lives(
+    stage: Stage,
+) -> None:
+    """A `beat` “also each second while an answer is late”: silence looks like a frozen process."""
+    radha, idle = await stage.people("Radha", "Idle")
+    stage.owner.mute = True
+    said = radha.send("say", room="lobby", text="hello?", id=os.urandom(16))
+    new = await RawClient.connect(stage.address)
+    hello = new.send("hello", name="New", id=os.urandom(16))
+    for waiting in (radha, new):
+        await waiting.until(lambda: "beat" in [frame["t"] for frame in waiting.seen])  # noqa: B023
+    stage.owner.mute = False
+    assert ((await said)["t"], (await hello)["t"]) == ("ok", "welcome")
+    assert "beat" not in [frame["t"] for frame in idle.seen]
+
+
 async def test_the_pings_of_one_turn_are_one_question(stage: Stage) -> None:
     """“A gateway asks once per turn for all pings of that turn.”"""
     (radha,) = await stage.people("Radha")
