@@ -72,7 +72,7 @@ class EventQueue:
         self._bytes = 0
         self._refused = False
         self._waiter: asyncio.Future[None] | None = None
-        self._ended: tuple[BaseException | None] | None = None
+        self._ended: tuple[Callable[[], BaseException] | None] | None = None
 
     def put(self, event: ClientEvent, size: int) -> bool:
         """Queue an event. Never waits; False when the queue is full."""
@@ -92,8 +92,8 @@ class EventQueue:
         self._bytes += size
         self._wake()
 
-    def end(self, error: BaseException | None) -> None:
-        """Nothing follows: after what is queued the reader gets `error`, or a plain end."""
+    def end(self, error: Callable[[], BaseException] | None) -> None:
+        """Nothing follows: after what is queued the reader gets an error, or a plain end."""
         if self._ended is None:
             self._ended = (error,)
             self._wake()
@@ -127,9 +127,9 @@ class EventQueue:
             if event is not None:
                 return event
             if self._ended is not None:
-                if self._ended[0] is not None:
-                    raise self._ended[0]
-                raise StopAsyncIteration
+                if self._ended[0] is None:
+                    raise StopAsyncIteration
+                raise self._ended[0]()
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter

@@ -81,7 +81,7 @@ class Session:
         self.welcome: Welcome | None = None
         self.greetings = 0  # how often a server welcomed us
         self.last_error: Exception | None = None
-        self.error: Exception | None = None  # what ended the session
+        self.error: Refused | None = None  # what ended the session
         self.ready: asyncio.Future[None] = loop.create_future()
         self.queue = EventQueue(self._catch_up)
         self.requests = Requests()
@@ -207,12 +207,19 @@ class Session:
         if link is self._link:
             self._ask_internal(Ping, lambda _: None)
 
-    def _end(self, error: Exception) -> None:
+    def _end(self, error: Refused) -> None:
         self.error = error
-        self.requests.fail_all(lambda: error)
-        self.queue.end(error)
+        self.requests.fail_all(self._ended_by)
+        self.queue.end(self._ended_by)
         if not self.ready.done():
             self.ready.set_exception(error)
+
+    def _ended_by(self) -> Exception:
+        # A new one for each who is told: raising one again and again makes its traceback grow.
+        error = self.error
+        if isinstance(error, Refused):
+            return Refused(error.code, error.text, error.retry_after)
+        return Unreachable("the client is closed")
 
     # --- frames --------------------------------------------------------------------------------
 
@@ -291,7 +298,7 @@ class Session:
         the whole. Cancelling the future gives the answer up, not what was already sent.
         """
         if self.error is not None or self._stopping:
-            raise self.error or Unreachable("the client is closed")
+            raise self._ended_by()
         future: asyncio.Future[Any] = self._loop.create_future()
         request = Request(make(self.requests.next_ref()), future, on_answer)
         request.timer = self._loop.call_later(
@@ -357,8 +364,8 @@ class Session:
             finally:
                 farewell.cancel()
         self._stopping = True
-        self.requests.fail_all(lambda: Unreachable("the client is closed"))
-        self.queue.end(self.error)
+        self.requests.fail_all(self._ended_by)
+        self.queue.end(None)
         if self._link is not None:
             self._link.close()
             self._link = None
