@@ -48,7 +48,8 @@ class Claim:
 def claim(host: str, port: int, data: Path) -> Claim:
     """Bind `host`:`port` for this gateway, beside others of the same data directory.
 
-    It listens at once, so that nobody else takes the port; accepting may wait. Port 0 is any free one; others join it by its real number.
+    It listens at once, so that nobody else takes the port; accepting may wait. Port 0 is any free
+    one; others join it by its real number.
 
     Raises:
         ConfigError: the port is somebody else's, or the address cannot be bound.
