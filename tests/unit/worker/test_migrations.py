@@ -1,0 +1,107 @@
+"""The schema's history."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from hubbub.errors import ConfigError
+from worker import migrate as module
+from worker.migrate import migrate
+from worker.schema import metadata
+from worker.version import SCHEMA, version_of
+
+SCRIPTS = Path(module.__file__).parent / "migrations"
+
+
+def test_the_steps_lead_to_the_tables_that_the_program_uses(tmp_path: Path) -> None:
+    """“A test compares the two.”"""
+    migrate(tmp_path / "a.db")
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        found = connection.execute(sa.text("SELECT name, sql FROM sqlite_master")).all()
+    engine.dispose()
+    made = sa.create_engine("sqlite://")
+    metadata.create_all(made)
+    with made.connect() as connection:
+        wanted = connection.execute(sa.text("SELECT name, sql FROM sqlite_master")).all()
+    made.dispose()
+    tables = {name: "WITHOUT ROWID" in sql for name, sql in found if sql}
+    assert {name: "WITHOUT ROWID" in sql for name, sql in wanted if sql}.items() <= tables.items()
+
+
+def test_the_steps_are_numbered_and_lead_forward_only() -> None:
+    """“Forward only.”"""
+    steps = list(ScriptDirectory(str(SCRIPTS)).walk_revisions())
+    numbers = [f"{number:04}" for number in range(SCHEMA, 0, -1)]
+    assert [step.revision for step in steps] == numbers
+    assert not any(hasattr(step.module, "downgrade") for step in steps)
+
+
+def test_migrating_twice_changes_nothing_and_each_database_has_its_own_epoch(
+    tmp_path: Path,
+) -> None:
+    """“The epoch is random, one per database.”"""
+    epochs = []
+    for name in ("a.db", "b.db"):
+        path = tmp_path / name
+        migrate(path)
+        before = path.read_bytes()
+        migrate(path)
+        assert path.read_bytes() == before
+        with sqlite3.connect(path) as database:
+            epochs += database.execute("SELECT epoch FROM numbers").fetchone()
+        database.close()
+    assert epochs[0] != epochs[1]
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """“Transactional”: half-done migrations are what users complain about."""
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as database:
+        # The last table of the first step is there already: the step fails after all others.
+        database.execute("CREATE TABLE memberships (other)")
+    database.close()
+    with pytest.raises(sa.exc.OperationalError):
+        migrate(path)
+    with sqlite3.connect(path) as database:
+        names = database.execute("SELECT name FROM sqlite_master").fetchall()
+    database.close()
+    assert names == [("memberships",)]
+    assert version_of(path) == 0
+
+
+def test_the_version_is_told_without_loading_what_can_change_it(tmp_path: Path) -> None:
+    """“Migrations run in a process that ends; a standby loads what it needs when it takes over.”"""
+    path = tmp_path / "a.db"
+    assert version_of(path) == 0
+    migrate(path)
+    code = (
+        "import sys, pathlib, worker.__main__, worker.version as v\n"
+        "print(v.version_of(pathlib.Path(sys.argv[1])),"
+        " sorted({'alembic', 'sqlalchemy', 'asyncio', 'zmq', 'uvloop'} & set(sys.modules)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == f"{SCHEMA} []"
+
+
+def test_what_is_no_database_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """“Clear refusals.”"""
+    path = tmp_path / "a.db"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ConfigError, match="not a database"):
+        version_of(path)
