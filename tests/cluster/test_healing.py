@@ -69,6 +69,42 @@ async def test_the_last_message_of_a_burst_is_healed_without_further_traffic(
     b.abort()
 
 
+async def test_a_pong_waits_for_what_the_bus_has_lost(lossy_cluster: LossyCluster) -> None:
+    """“"A reply is a barrier": … B's message came before B's pong”, also when it was lost first"""
+    a = await RawClient.open(lossy_cluster.cluster.address(0), "a")
+    b = await RawClient.open(lossy_cluster.cluster.address(1), "b")
+    await a.join("lobby")
+    await b.join("lobby")
+    for number in range(50):
+        lossy_cluster.lose(lossy.events_once(), lossy.events_once())
+        seq = await a.say("lobby", f"line {number}")
+        pong = await b.ask("ping")
+        assert [f["seq"] for f in b.seen[: pong["seen_before"]] if "seq" in f][-1] == seq
+    assert lossy_cluster.lost >= 50
+    a.abort()
+    b.abort()
+
+
+async def test_who_came_and_went_is_shown_once_though_the_bus_lost_it(
+    lossy_cluster: LossyCluster,
+) -> None:
+    """“its changes travel on the stream, so they are exact”: presence has no number in any log"""
+    watcher = await RawClient.open(lossy_cluster.cluster.address(1), "watcher")
+    await watcher.join("lobby")
+    for turn in range(10):
+        lossy_cluster.lose(lossy.events_once(), lossy.events_once())
+        guest = await RawClient.open(lossy_cluster.cluster.address(0), "guest")
+        await guest.join("lobby")
+        await guest.say("lobby", f"line {turn}")  # makes the gap plain
+        await watcher.until_text(f"line {turn}")
+        assert watcher.presences("guest") == ["entered", "left"] * turn + ["entered"]
+        lossy_cluster.lose(lossy.events_once(), lossy.events_once())
+        await guest.close()
+        await watcher.ping()
+        assert watcher.presences("guest") == ["entered", "left"] * (turn + 1)
+    watcher.abort()
+
+
 async def test_pipelined_lines_are_numbered_as_said_while_frames_are_lost_at_random(
     lossy_cluster: LossyCluster,
 ) -> None:
