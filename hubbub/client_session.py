@@ -46,6 +46,8 @@ from hubbub.frames import (
 
 # A refusal at the greeting that trying again does not mend.
 _FINAL = frozenset({Code.BAD_NAME, Code.NAME_TAKEN, Code.NOT_ALLOWED, Code.REPLACED})
+# The connection has no session any more. A request that is answered so is asked again elsewhere.
+_OVER = frozenset({Code.REPLACED, Code.EXPIRED})
 _CURSOR_BYTES = 48 * 1024  # of one `resume`; rooms beyond it are compared with their heads alone
 _STEADY = 1.0  # seconds a connection must have lived for the next try to be at once
 _DOUBT = 30.0  # seconds in which a `resume` that was given up may still be carried out
@@ -114,21 +116,20 @@ class Session:
         """A greeted connection; None when there is to be another try (or none, see `error`)."""
         host, port = next(self._addresses)
         link = Link(self, self._patience)
-        doubt = self._loop.time() + _DOUBT
-        asked = False
+        doubted = self._doubt_until
         try:
             async with asyncio.timeout(self._patience.greet_within) as link.greet_deadline:
                 await self._loop.create_connection(lambda: link, host, port)
+                self._doubt_until = self._loop.time() + _DOUBT
                 link.write(encoder.encode(self._greeting()))
-                asked = True
                 await link.greeted
+                self._doubt_until = doubted
         except OSError as error:
             self.last_error = error
-            if asked:
-                self._doubt_until = doubt
             if isinstance(error, TimeoutError):
                 self.last_error = Unreachable(f"{host}:{port} does not answer")
         except Refused as error:
+            self._doubt_until = doubted
             self._greeting_refused(error)
         else:
             return link
@@ -246,7 +247,7 @@ class Session:
             self._catch_up()
         elif isinstance(frame, Moving):
             link.move(frame.within)
-        elif isinstance(frame, Error) and frame.ref is None:
+        elif isinstance(frame, Error) and (frame.ref is None or frame.code in _OVER):
             self._take_goodbye(link, frame)
         elif not isinstance(frame, Beat):
             self._take_reply(link, frame)
@@ -256,7 +257,7 @@ class Session:
             self.name = frame.to
 
     def _take_goodbye(self, link: Link, frame: Error) -> None:
-        # `replaced` may come of our own earlier `resume` that was given up and carried out late.
+        # `replaced` may come of a `resume` of our own, one under way or one that was given up.
         if frame.code == Code.REPLACED and self._loop.time() >= self._doubt_until:
             self._end(to_exception(frame))
         link.lose(frame.text)

@@ -373,6 +373,36 @@ async def test_when_asked_to_move_the_client_resumes_elsewhere_and_loses_nothing
         assert await texts_of(client, 2) == ["text 1", "text 2"]
 
 
+async def test_while_moving_the_old_connection_may_end_first() -> None:
+    """The old gateway hears of the `resume` before the client hears the `welcome`."""
+    resumed = asyncio.Event()
+    replaced = asyncio.Event()
+    text = "the session goes on elsewhere"
+
+    async def draining(peer: Peer) -> None:
+        await peer.greet()
+        say = await peer.expect("say")
+        peer.send("moving", within=0.1)
+        await resumed.wait()
+        peer.send("error", ref=say["ref"], code="replaced", text=text)
+        peer.send("error", code="replaced", text=text)
+        peer.cut()
+        await peer.gone()
+        replaced.set()
+
+    async def good(peer: Peer) -> None:
+        resume = await peer.expect("resume")
+        resumed.set()
+        await replaced.wait()
+        peer.welcome(resume)
+        peer.send("ok", ref=(await peer.expect("say"))["ref"], seq=1)
+        await peer.gone()
+
+    async with serving(draining, good) as server, client_of(server.address) as client:
+        assert (await client.say("lobby", "hi")).seq == 1
+        assert server.connections == 2
+
+
 async def test_a_new_numbering_is_told_and_the_room_goes_on_from_its_head() -> None:
     async def first(peer: Peer) -> None:
         await peer.greet()
