@@ -170,6 +170,7 @@ def test_a_name_that_is_freed_in_a_turn_can_be_taken_in_it() -> None:
     world = World()
     alice, bob = world.person("alice"), world.person("bob")
     answers = world.turn(
+        world.task(Join(0, id_of(1), "lobby"), bob),
         world.task(Nick(0, id_of(1), "ada"), alice),
         world.task(Nick(0, id_of(2), "alice"), bob),
         world.task(Hello(0, id_of(3), "bob")),

@@ -13,6 +13,7 @@ from hubbub.errors import LeaseLost
 from hubbub.frames import Bye, Hello, Join, Leave, Nick, Say
 from hubbub.wire import OwnerFrame
 from tests.unit.worker.world import AT, Person, World
+from worker import note
 from worker.migrate import migrate
 from worker.plan import Plan, Reading, Task
 from worker.records import EventRow
@@ -222,6 +223,25 @@ def test_an_old_copy_put_back_begins_a_new_epoch_and_leaves_numbers_out(stored: 
     again = restored.reloaded()
     assert again.state.epoch == restored.state.epoch
     assert again.state.rooms[1].head == 1
+    again.store.close()
+
+
+def test_an_old_copy_of_the_same_term_is_noticed_by_its_events(stored: Stored) -> None:
+    """Put back after a kill, under a running owner's own term."""
+    alice = stored.person("alice", "lobby")
+    stored.say(alice, "lobby", "x")
+    note.write(stored.directory / "epoch", note.Note(stored.state.epoch, 1, 2))
+    again = stored.reloaded()
+    assert again.state.epoch != stored.state.epoch
+    again.store.close()
+
+
+def test_an_old_copy_with_as_many_events_is_noticed_by_its_term(stored: Stored) -> None:
+    """Sessions and keys of the missing stretch are lost, too."""
+    note.write(stored.directory / "epoch", note.Note(stored.state.epoch, 2, 0))
+    again = stored.reloaded()
+    assert again.state.epoch != stored.state.epoch
+    assert again.store.term == 3
     again.store.close()
 
 
