@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -31,7 +32,9 @@ def serving(address: tuple[str, int], wanted: Iterable[str], until: float) -> bo
                 names = {str(row["gateway"]) for row in status.get("gateways", ())}
                 missing -= {name.partition(".")[0] for name in names}
                 if not missing or time.monotonic() > until:
-                    link.ask({"t": "bye", "ref": 1000})  # else the session is kept for a minute
+                    # Else the session would be kept for a minute.
+                    with contextlib.suppress(OSError, EOFError, ValueError):  # a courtesy, no more
+                        link.ask({"t": "bye", "ref": ref + 1, "id": os.urandom(16)})
                     return not missing
                 time.sleep(PAUSE)
     except (OSError, EOFError, ValueError, KeyError):
