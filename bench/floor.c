@@ -4,7 +4,8 @@
  *   floor [--batch]
  *
  * Speaks enough of the native protocol for loadgen. Without --batch: a bare send() per delivery.
- * With it: what one epoll turn has for one receiver goes out in one send(). Prints its port.
+ * With it: what one epoll turn has for one receiver goes out in one send(). Prints its port, serves
+ * one generator, and ends when it is killed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -107,7 +108,10 @@ static void join(struct conn *c, const struct frame *f) {
 
 static void readable(struct conn *c) {
     ssize_t n = recv(c->fd, c->in + c->have, INBUF - c->have, 0);
-    if (n <= 0) exit(0); /* the generator is done */
+    if (n <= 0) {
+        pause(); /* the generator is done: only our CPU clock is still of use */
+        exit(0);
+    }
     c->have += (size_t)n;
     const uint8_t *p = c->in, *end = c->in + c->have, *next;
     struct frame f;
