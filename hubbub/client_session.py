@@ -76,6 +76,7 @@ class Session:
         self._flushing = False
         self._unpause: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._told = False  # that the connection was lost
         self._greeting_id = os.urandom(16)  # kept until greeted: a repeated hello is one hello
         self._doubt_until = 0.0
         self.name = name
@@ -187,8 +188,9 @@ class Session:
         link.greeted.set_result(None)
         if not self.ready.done():
             self.ready.set_result(None)
-        if not first:
+        if self._told or not (first or resumed):
             self.queue.put_notice(Reconnected(welcome.name, resumed))
+            self._told = False
         self._catch_up()
         self._flush()
         link.watch()
@@ -201,7 +203,9 @@ class Session:
             self.requests.lost()
             if not self._stopping and self.error is None:
                 self.last_error = ConnectionError(link.why)
-                self.queue.put_notice(Disconnected(link.why))
+                if link.moving is None:  # else: on the way to another already
+                    self._told = True
+                    self.queue.put_notice(Disconnected(link.why))
 
     def ping(self, link: Link) -> None:
         """Ask whether the server is there (Link's owner)."""
