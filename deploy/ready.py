@@ -14,7 +14,12 @@ PAUSE = 0.03  # seconds between two looks
 
 
 def serving(address: tuple[str, int], wanted: Iterable[str], until: float) -> bool:
-    """Whether one ping is answered and all `wanted` gateways are known to the owner by `until`.
+    """Whether one ping is answered and all `wanted` gateways are known to the owner by `until`."""
+    return not trouble(address, wanted, until)
+
+
+def trouble(address: tuple[str, int], wanted: Iterable[str], until: float) -> str:
+    """Why the cluster does not serve in the sense of `serving`; empty when it does.
 
     Looks once and returns, so that the caller can see between two looks what has died meanwhile.
     """
@@ -35,11 +40,11 @@ def serving(address: tuple[str, int], wanted: Iterable[str], until: float) -> bo
                     # Else the session would be kept for a minute.
                     with contextlib.suppress(OSError, EOFError, ValueError):  # a courtesy, no more
                         link.ask({"t": "bye", "ref": ref + 1, "id": os.urandom(16)})
-                    return not missing
+                    return f"the owner does not know {' '.join(sorted(missing))}" if missing else ""
                 time.sleep(PAUSE)
-    except (OSError, EOFError, ValueError, KeyError):
-        return False
-    return False
+    except (OSError, EOFError, ValueError, KeyError) as error:
+        return str(error) or "the connection was closed"
+    return "no answer"
 
 
 def reachable(address: tuple[str, int]) -> tuple[str, int]:

@@ -43,7 +43,7 @@ def await_serving(
         DeployError: one of them refuses or keeps dying, or the time is over; with its last words.
     """
     pids: dict[str, set[int]] = {}
-    serves = False
+    trouble = "nobody was asked"
     while True:
         programs = supervisor.programs()
         for program in programs:
@@ -51,20 +51,21 @@ def await_serving(
             seen.add(program.pid)
             if program.gave_up or len(seen - {0}) >= DEATHS:
                 raise DeployError(_why(program, begins.get(program.name, 0)))
-        if not serves:
-            serves = ready.serving(place.addresses[0], gateways, until)
-            if serves:
+        if trouble:
+            trouble = ready.trouble(place.addresses[0], gateways, until)
+            if not trouble:
                 until = min(until, time.monotonic() + READY_WITHIN)
-        if serves and (not place.says_ready or _all_ready(programs, begins)):
+        if not trouble and (not place.says_ready or _all_ready(programs, begins)):
             return
         if time.monotonic() > until:
             break
         time.sleep(PAUSE)
-    if not serves:
+    if trouble:
         dead = [program for program in programs if not program.pid]
         words = " ".join(_why(program, begins.get(program.name, 0)) for program in dead)
         raise DeployError(
-            f"the cluster does not serve in time. {words or f'Its logs are in {place.log}.'}"
+            f"the cluster does not serve in time: {trouble}."
+            f" {words or f'Its logs are in {place.log}.'}"
         )
 
 

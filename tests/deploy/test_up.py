@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import hubbub
 from tests.deploy.site import SHIPPED, Site
 from tests.support import eventually, slack
 
@@ -46,6 +47,10 @@ async def test_a_second_up_is_quick_and_changes_nothing(site: Site) -> None:
     assert "already" in done.out
     assert done.seconds < slack(1)
     assert site.pids() == pids
+    # The look that it takes leaves no guest behind.
+    client = hubbub.connect(f"127.0.0.1:{site.port}", visible=False)
+    async with client:
+        assert (await client.status()).sessions == 1
 
 
 async def test_more_gateways_are_added_and_nobody_else_is_touched(site: Site) -> None:
