@@ -21,6 +21,7 @@ from worker.store import Store
 from worker.version import database_path
 
 EX_LEASE_LOST = 75  # whoever watches us starts us again, as a standby
+BUS_WITHIN = 5.0  # seconds
 NOTE_FILE = "epoch"
 
 
@@ -88,10 +89,13 @@ class _Active:
             gc.freeze()
             stopping = loop.create_task(self._stop.wait(), name="stop")
             serving = loop.create_task(shard.run(), name="shard")
-            try:
-                await bus.ready(None if self._stop.is_set() else 5.0)
-            except TimeoutError:
+            heard = loop.create_task(bus.ready(), name="bus ready")
+            either = {stopping, heard}
+            await asyncio.wait(either, timeout=BUS_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+            if not heard.done():
+                # Nothing is wrong here: brokers may come later, and then we serve.
                 self._log.warning("what=no_broker_answers")
+                heard.cancel()
             self._log.info("what=ready role=active term=%d", term)
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
             self._log.info("what=stopping")

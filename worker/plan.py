@@ -39,6 +39,7 @@ class View(NamedTuple):
     state: State
     settings: Settings
     report: Callable[[], frames.Report]
+    snapshots: dict[int, Snapshot]  # made so far; cleared when the state moves
 
 
 Reply: TypeAlias = frames.Reply | Fetched
@@ -230,9 +231,17 @@ class Plan:
                 state.put_session(session, self.now)
 
 
-def snapshot(state: State, room: Room) -> Snapshot:
-    """A room for a gateway that begins to follow it."""
-    return Snapshot(room.id, room.name, room.head, room.first, room.count, people(state, room))
+def snapshot(view: View, room: Room) -> Snapshot:
+    """A room for a gateway that begins to follow it.
+
+    Made once: after a gateway's death all its people resume into the same rooms at once.
+    """
+    made = view.snapshots.get(room.id)
+    if made is None:
+        roster = people(view.state, room)
+        made = Snapshot(room.id, room.name, room.head, room.first, room.count, roster)
+        view.snapshots[room.id] = made
+    return made
 
 
 def people(state: State, room: Room) -> list[frames.Person]:

@@ -156,7 +156,7 @@ def _welcome(plan: Plan, task: Task, id: int, token: str) -> None:
             resume_within=view.settings.resume_within,
             rooms=[room_state(room) for room in rooms],
         )
-        snapshots = [snapshot(state, room) for room in rooms]
+        snapshots = [snapshot(view, room) for room in rooms]
         return Answer(no, welcome, session.id, session.generation, snapshots)
 
     plan.answer_later(task, answer, kept=True)

@@ -116,7 +116,7 @@ def joined(plan: Plan, task: Task, id: int) -> None:
     def answer(view: View) -> Answer:
         room = view.state.rooms[id]
         roster = Roster(0, room.name, room.head, room.first, room.count, view.state.epoch)
-        return Answer(no, roster, rooms=[snapshot(view.state, room)] if with_snapshot else [])
+        return Answer(no, roster, rooms=[snapshot(view, room)] if with_snapshot else [])
 
     plan.answer_later(task, answer, kept=True)
 

@@ -70,7 +70,7 @@ class Tenure:
             most_bytes=settings.stream_bytes,
             seconds=settings.stream_seconds,
         )
-        self._view = View(state, settings, self._report)
+        self._view = View(state, settings, self._report, {})
         self._mail = Mail(bus.publish, term)
         self._gateways = Gateways(settings.gateway_lease)
         for gateway in state.of_gateway:
@@ -190,6 +190,7 @@ class Tenure:
         """Make a stored turn true and publish it: the stream, then answers at its position."""
         plan, now = turn.plan, self._loop.time()
         plan.apply()
+        self._view.snapshots.clear()
         payloads = self._stream.add(plan.items, now)
         for payload in payloads:
             self._mail.tell_all(payload)
@@ -230,7 +231,7 @@ class Tenure:
     def _synced(self, sync: Sync, over: list[int]) -> None:
         rooms = [self.state.rooms[id] for id in sync.rooms if id in self.state.rooms]
         unknown = [id for id in sync.rooms if id not in self.state.rooms]
-        snapshots = [snapshot(self.state, room) for room in rooms]
+        snapshots = [snapshot(self._view, room) for room in rooms]
         position, epoch = self._stream.position, self.state.epoch
         frame = wire.Synced(self.term, position, epoch, sync.no, over, snapshots, unknown)
         self._mail.send(sync.gateway, frame, everywhere=True)

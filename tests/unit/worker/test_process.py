@@ -10,11 +10,12 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import msgspec
 import pytest_asyncio
 
 from hubbub import wire
 from hubbub.frames import Message, Ok, Ping, Pong, Report, Say, Status, server_decoder
-from hubbub.wire import Kind, Lost, Missing, Probe, Refill
+from hubbub.wire import Kind, Lost, Missing, Probe, Refill, Sync
 from tests.fixtures import ClusterFactory
 from tests.support import Cluster, eventually, slack
 from tests.unit.worker.gateway import TestGateway
@@ -230,6 +231,53 @@ async def test_a_killed_broker_makes_nobody_gone(
         await eventually(lambda: one.bus.good == 2)
     await one.ask((say("x"), *session))
     assert Kind.GATEWAY_GONE not in [item.kind for item in one.items]
+
+
+async def test_after_an_outage_in_which_asks_were_given_up_a_new_term_begins(
+    make_cluster: ClusterFactory, gateway: OpenGateway
+) -> None:
+    """What gateways gave up may have been the news of lost connections: they are to say anew."""
+    cluster = await make_cluster(gateways=0, brokers=1, request_within=1)
+    one = await gateway(cluster, "g1")
+    session = await one.person("alice", "lobby")
+    term = one.term
+    broker = cluster.brokers[0]
+    broker.kill()
+    await cluster.workers[0].line("what=broker_silent")
+    until = time.monotonic() + 1.0
+    await eventually(lambda: time.monotonic() > until)
+    await cluster.restart(broker)
+    await eventually(lambda: one.term > term, 5.0, what="a new term")
+    (answer,) = await one.ask((say("x"), *session))
+    assert isinstance(answer.reply, Ok)
+
+
+async def test_an_owner_goes_above_a_term_that_gateways_have_seen(
+    make_cluster: ClusterFactory, gateway: OpenGateway
+) -> None:
+    """“A gateway ignores lower terms”: of an owner of a fresh database, all that it says."""
+    cluster = await make_cluster(gateways=0)
+    one = await gateway(cluster, "g1")
+    one.send(Sync("g1", 41, 1))
+    await eventually(lambda: one.term == 42, 5.0, what="a higher term")
+    await one.person("alice", "lobby")
+
+
+async def test_a_gateway_that_gives_up_asks_is_followed(
+    make_cluster: ClusterFactory, gateway: OpenGateway
+) -> None:
+    """“`first` in each later batch names the lowest number that still counts.”"""
+    cluster = await make_cluster(gateways=0)
+    one = await gateway(cluster, "g1")
+    session = await one.person("alice", "lobby")
+    given_up = one.make((say("never"), *session))
+    after = one.make((say("later"), *session))
+    one.send(msgspec.structs.replace(after, first=after.number))
+    (answer,) = await one.answered(after)
+    assert isinstance(answer.reply, Ok)
+    one.send(given_up)
+    await one.ask((Ping(0), 0, 0))
+    assert texts(one) == [(1, "later")]
 
 
 async def test_garbage_on_the_bus_leaves_a_warning_and_no_more(

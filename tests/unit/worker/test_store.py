@@ -187,6 +187,22 @@ def test_a_turn_that_fails_is_undone_as_a_whole(stored: Stored) -> None:
     assert stored.say(alice, "lobby", "two", id_of(1)) == 2
 
 
+def test_a_commit_that_fails_leaves_nobody_sure(stored: Stored) -> None:
+    """“A failed or doubtful commit makes it load everything anew.”"""
+    alice = stored.person("alice", "lobby")
+    outside = sqlite3.connect(stored.directory / "hubbub.db", isolation_level=None)
+    outside.execute("CREATE TABLE doubt (x REFERENCES rooms (id) DEFERRABLE INITIALLY DEFERRED)")
+    outside.execute(
+        "CREATE TRIGGER doubtful AFTER INSERT ON events BEGIN INSERT INTO doubt VALUES (99); END"
+    )
+    outside.close()
+    stored.store._raw.execute("PRAGMA foreign_keys = ON")
+    with pytest.raises(TurnFailedError) as failed:
+        stored.say(alice, "lobby", "x")
+    assert not failed.value.undone
+    assert stored.store.load(0.0).rooms[1].head == 0
+
+
 def test_a_locked_database_is_a_failed_turn_not_a_wrong_one(stored: Stored) -> None:
     """“Other store errors (locked): unavailable, if the transaction is known to be rolled back.”"""
     alice = stored.person("alice", "lobby")

@@ -70,7 +70,7 @@ class World:
         for id, sender in senders.items():
             if id not in self.state.sessions:
                 self.over[id] = sender
-        view = View(self.state, self.settings, no_report)
+        view = View(self.state, self.settings, no_report, {})
         return [
             each.outcome if isinstance(each.outcome, Answer) else each.outcome(view)
             for each in plan.answers
