@@ -40,7 +40,7 @@ class FrameReader:
             while True:
                 self._unpacker.skip()
                 end = self._unpacker.tell() - self._base
-                frame = _decode(bytes(self._buffer[done:end]))
+                frame = _decode(self._buffer[done:end])
                 if frame is not None:
                     frames.append((frame, end - done))
                 done = end
@@ -54,7 +54,7 @@ class FrameReader:
         return frames
 
 
-def _decode(data: bytes) -> ServerFrame | None:
+def _decode(data: bytearray) -> ServerFrame | None:
     try:
         return server_decoder.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -63,7 +63,7 @@ def _decode(data: bytes) -> ServerFrame | None:
         raise RemoteProtocolError(f"not a frame: {error}") from None
 
 
-def _is_unknown_kind(data: bytes) -> bool:
+def _is_unknown_kind(data: bytearray) -> bool:
     try:
         value = _generic.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):

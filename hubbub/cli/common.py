@@ -21,6 +21,7 @@ _CODES = {
     Code.BAD_NAME: USAGE,
     Code.TOO_LARGE: BAD_DATA,
     Code.CONFLICT: BAD_DATA,
+    Code.EPOCH_CHANGED: BAD_DATA,
     Code.BAD_FRAME: BUG,
     Code.WRONG_TIME: BUG,
     Code.INTERNAL: BUG,

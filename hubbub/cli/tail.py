@@ -8,7 +8,7 @@ import hubbub
 from hubbub.cli import common
 from hubbub.cli.render import json_line, line_of, notice_of, time_of
 from hubbub.client import Client
-from hubbub.client_events import ClientEvent
+from hubbub.client_events import ClientEvent, Lacking
 from hubbub.frames import Event, Message
 
 DEFAULT_COUNT = 10
@@ -53,33 +53,35 @@ async def _tail(args: argparse.Namespace) -> int:
     async with hubbub.connect(
         *addresses, name=args.name, visible=False, agent="hubbub tail"
     ) as client:
-        roster = await client.join(common.room_of(args.room), since=args.since)
-        if args.since is None:
-            count = DEFAULT_COUNT if args.n is None else args.n
-            await _print_past(client, roster.room, roster.head, count, printer)
-        elif args.since >= roster.head and args.no_follow:
-            return common.OK
-        if args.no_follow and args.since is None:
-            return common.OK
-        async for event in client:
-            printer.take(event)
-            if args.no_follow and isinstance(event, Message | Event) and event.seq >= roster.head:
-                return common.OK
+        roster = await client.join(common.room_of(args.room))
+        after = args.since
+        if after is None:
+            after = max(0, roster.head - (DEFAULT_COUNT if args.n is None else args.n))
+        elif after > roster.head:
+            common.complain(
+                f"there is no number {after} in {roster.room}: its newest is {roster.head}"
+            )
+            return common.BAD_DATA
+        await _print_past(client, roster.room, after, roster.head, printer)
+        if not args.no_follow:
+            async for event in client:
+                printer.take(event)
     return common.OK
 
 
-async def _print_past(client: Client, room: str, head: int, count: int, printer: Printer) -> None:
-    """Print the `count` entries up to `head`; what came since then waits in the client."""
-    after = max(0, head - count)
+async def _print_past(client: Client, room: str, after: int, head: int, printer: Printer) -> None:
+    """Print what is above `after` up to `head`; what came since then waits in the client."""
     epoch = client.epoch
     while after < head:
         page = await client.history(room, after=after, limit=PAGE, epoch=epoch)
+        if page.first > after + 1:
+            printer.take(Lacking(room, after + 1, page.first - 1))
         for event in page.events:
             if after < event.seq <= head:
                 printer.take(event)
-                after = event.seq
-        if not page.events or not page.more:
+        if not page.events:
             return
+        after = page.events[-1].seq
 
 
 class Printer:

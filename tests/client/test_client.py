@@ -30,17 +30,17 @@ async def texts_until(client: Client, last: str) -> list[str]:
     return texts
 
 
-async def test_two_people_on_two_gateways_hear_each_other(cluster: Cluster) -> None:
+async def test_two_people_on_two_gateways_hear_each_other(shared: Cluster, room: str) -> None:
     async with (
-        hubbub.connect(cluster.server(0), name="Radha") as radha,
-        hubbub.connect(cluster.server(1), name="Rita") as rita,
+        hubbub.connect(shared.server(0), name="Radha") as radha,
+        hubbub.connect(shared.server(1), name="Rita") as rita,
     ):
-        await radha.join("lobby")
-        roster = await rita.join("Lobby")
-        assert roster.room == "lobby"  # as it was first called
+        await radha.join(room)
+        roster = await rita.join(room.title())
+        assert roster.room == room  # as it was first called
         assert {person.name for person in roster.members} == {"Radha", "Rita"}
-        said = await radha.say("lobby", "hi friends!")
-        assert (await rita.say("LOBBY", "At 5pm")).seq == said.seq + 1
+        said = await radha.say(room, "hi friends!")
+        assert (await rita.say(room.upper(), "At 5pm")).seq == said.seq + 1
         assert await texts_until(radha, "At 5pm") == ["hi friends!", "At 5pm"]
         assert await texts_until(rita, "At 5pm") == ["hi friends!", "At 5pm"]
 
@@ -69,54 +69,54 @@ async def test_the_calls_answer_what_they_promise(cluster: Cluster) -> None:
         assert caught.value.code == hubbub.Code.NOT_MEMBER
 
 
-async def test_the_same_id_is_said_once_and_answered_alike(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(), name="Radha") as client:
-        await client.join("lobby")
+async def test_the_same_id_is_said_once_and_answered_alike(shared: Cluster, room: str) -> None:
+    async with hubbub.connect(shared.server(), name="Radha") as client:
+        await client.join(room)
         ident = os.urandom(16)
-        first = await client.say("lobby", "once", id=ident)
-        assert (await client.say("lobby", "once", id=ident)).seq == first.seq
+        first = await client.say(room, "once", id=ident)
+        assert (await client.say(room, "once", id=ident)).seq == first.seq
         with pytest.raises(hubbub.Refused) as caught:
-            await client.say("lobby", "twice", id=ident)
+            await client.say(room, "twice", id=ident)
         assert caught.value.code == hubbub.Code.CONFLICT
 
 
-async def test_joining_with_since_brings_what_was_missed_first(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(0), name="Radha") as radha:
-        await radha.join("lobby")
+async def test_joining_with_since_brings_what_was_missed_first(shared: Cluster, room: str) -> None:
+    async with hubbub.connect(shared.server(0), name="Radha") as radha:
+        await radha.join(room)
         for number in range(700):
-            radha.say_nowait("lobby", str(number))
+            radha.say_nowait(room, str(number))
         await radha.ping()
-        async with hubbub.connect(cluster.server(1), visible=False) as late:
-            await late.join("lobby", since=100)
-            await radha.say("lobby", "end")
+        async with hubbub.connect(shared.server(1), visible=False) as late:
+            await late.join(room, since=100)
+            await radha.say(room, "end")
             assert await texts_until(late, "end") == [*map(str, range(100, 700)), "end"]
 
 
-async def test_a_cursor_above_the_head_is_refused_with_the_head(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(), name="Radha") as client:
+async def test_a_cursor_above_the_head_is_refused_with_the_head(shared: Cluster, room: str) -> None:
+    async with hubbub.connect(shared.server(), name="Radha") as client:
         with pytest.raises(hubbub.EpochChanged) as caught:
-            await client.join("lobby", since=5)
+            await client.join(room, since=5)
         assert caught.value.epoch == client.epoch
 
 
-async def test_a_goodbye_frees_the_name_at_once(cluster: Cluster) -> None:
+async def test_a_goodbye_frees_the_name_at_once(shared: Cluster) -> None:
     for gateway in (0, 1, 0):
-        async with hubbub.connect(cluster.server(gateway), name="Radha") as client:
+        async with hubbub.connect(shared.server(gateway), name="Radha") as client:
             assert client.name == "Radha"
 
 
-async def test_a_taken_name_is_refused(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(0), name="Radha"):
+async def test_a_taken_name_is_refused(shared: Cluster) -> None:
+    async with hubbub.connect(shared.server(0), name="Radha"):
         with pytest.raises(hubbub.Refused) as caught:
-            async with hubbub.connect(cluster.server(1), name="RADHA"):
+            async with hubbub.connect(shared.server(1), name="RADHA"):
                 pass
         assert caught.value.code == hubbub.Code.NAME_TAKEN
 
 
-async def test_a_kept_session_is_resumed_by_its_token(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(0), name="Radha", keep_session=True) as client:
+async def test_a_kept_session_is_resumed_by_its_token(shared: Cluster) -> None:
+    async with hubbub.connect(shared.server(0), name="Radha", keep_session=True) as client:
         sender, token = client.sender, client.token
-    async with hubbub.connect(cluster.server(1), token=token) as client:
+    async with hubbub.connect(shared.server(1), token=token) as client:
         assert (client.name, client.sender) == ("Radha", sender)
 
 
@@ -173,11 +173,11 @@ async def test_while_everything_restarts_a_client_loses_nothing(cluster: Cluster
         assert client.sender == sender
 
 
-async def test_who_comes_and_goes_is_told(cluster: Cluster) -> None:
-    async with hubbub.connect(cluster.server(0), name="Radha") as radha:
-        await radha.join("lobby")
-        async with hubbub.connect(cluster.server(1), name="Rita") as rita:
-            await rita.join("lobby")
+async def test_who_comes_and_goes_is_told(shared: Cluster, room: str) -> None:
+    async with hubbub.connect(shared.server(0), name="Radha") as radha:
+        await radha.join(room)
+        async with hubbub.connect(shared.server(1), name="Rita") as rita:
+            await rita.join(room)
             await rita.ping()
         await radha.ping()
         changes = []

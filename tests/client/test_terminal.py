@@ -1,0 +1,121 @@
+"""`hubbub chat` as somebody at a terminal sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+import hubbub
+from hubbub.client import Client
+from tests.client.terminal import Terminal
+from tests.support import Cluster, slack
+
+
+async def sit_down(cluster: Cluster, room: str, state: Path) -> Terminal:
+    """Radha at her terminal, in the room."""
+    terminal = Terminal()
+    argv, environ = cluster.command("chat", "--name", "Radha", "--room", room)
+    await terminal.start(argv, {**environ, "XDG_STATE_HOME": str(state)})
+    await terminal.shows(lambda rows: rows[-1:] == [f"{room}>"])
+    return terminal
+
+
+@pytest_asyncio.fixture
+async def radha(shared: Cluster, room: str, tmp_path: Path) -> AsyncIterator[Terminal]:
+    terminal = await sit_down(shared, room, tmp_path)
+    yield terminal
+    await terminal.close()
+
+
+@pytest_asyncio.fixture
+async def rita(shared: Cluster, room: str) -> AsyncIterator[Client]:
+    async with hubbub.connect(shared.server(1), name="Rita") as client:
+        await client.join(room)
+        yield client
+
+
+async def ends(terminal: Terminal) -> int:
+    async with asyncio.timeout(slack(10)):
+        return await terminal.process.wait()
+
+
+async def test_what_others_say_never_tears_the_line_being_typed(
+    radha: Terminal, rita: Client, room: str
+) -> None:
+    """“A line editor that incoming messages never tear.”"""
+    await radha.shows(lambda rows: rows[-2:] == ["* Rita entered", f"{room}>"])
+    radha.type("I will be")
+    await radha.shows(lambda rows: rows[-1] == f"{room}> I will be")
+    long = "x" * 150
+    for text in ("hi friends!", long, "\x1b[2J\x1b[Hgone?"):
+        await rita.say(room, text)
+    await radha.shows(lambda rows: "Rita: \\x1b[2J\\x1b[Hgone?" in rows)
+    radha.type(" at 6")
+    await radha.shows(lambda rows: rows[-1] == f"{room}> I will be at 6")
+    assert radha.screen.text() == [
+        "* You are Radha; /help lists the commands",
+        f"* You are in {room}; nobody else is here",
+        "* Rita entered",
+        "Rita: hi friends!",
+        f"Rita: {long}"[:60],
+        f"Rita: {long}"[60:120],
+        f"Rita: {long}"[120:],
+        "Rita: \\x1b[2J\\x1b[Hgone?",
+        f"{room}> I will be at 6",
+    ]
+    radha.type("\r")
+    await radha.shows(lambda rows: rows[-2:] == ["Radha: I will be at 6", f"{room}>"])
+    radha.type("\x04")
+    assert await ends(radha) == 0
+
+
+async def test_own_lines_come_back_with_the_arrow_key_also_next_time(
+    radha: Terminal, shared: Cluster, room: str, tmp_path: Path
+) -> None:
+    radha.type("one\rtwo\r")
+    await radha.shows(lambda rows: rows[-2:] == ["Radha: two", f"{room}>"])
+    radha.type("\x1b[A\x1b[A")
+    await radha.shows(lambda rows: rows[-1] == f"{room}> one")
+    radha.type("\x03")  # wipes the line
+    await radha.shows(lambda rows: rows[-1] == f"{room}>")
+    radha.type("\x03")  # leaves
+    assert await ends(radha) == 0
+    history = tmp_path / "hubbub" / "chat-history"
+    assert history.stat().st_mode & 0o777 == 0o600
+    again = await sit_down(shared, room, tmp_path)
+    assert "Radha: two" in again.screen.text()  # the room's past
+    again.type("\x1b[A")
+    await again.shows(lambda rows: rows[-1] == f"{room}> two")
+    again.type("\x03\x04")
+    assert await ends(again) == 0
+    await again.close()
+
+
+async def test_what_is_wrong_is_told_and_the_prompt_names_the_room(
+    radha: Terminal, room: str
+) -> None:
+    radha.type("/jion den\r")
+    await radha.shows(lambda rows: any(row.startswith("! unknown command /jion") for row in rows))
+    radha.type(f"/join den{room}\r")
+    await radha.shows(lambda rows: rows[-1] == f"den{room}>")
+    radha.type("hello\r")
+    await radha.shows(lambda rows: rows[-2:] == [f"[den{room}] Radha: hello", f"den{room}>"])
+    radha.type("/leave\r")
+    await radha.shows(lambda rows: rows[-1] == f"{room}>")
+    radha.type("\x04")
+    assert await ends(radha) == 0
+
+
+async def test_a_lost_gateway_is_told_and_what_was_typed_meanwhile_is_said_later(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    radha = await sit_down(cluster, "lobby", tmp_path)
+    cluster.gateways[0].kill()
+    await radha.shows(lambda rows: any(row.startswith("! connection lost") for row in rows))
+    radha.type("still here\r")
+    await cluster.restart(cluster.gateways[0])
+    await radha.shows(lambda rows: "! connected again" in rows and "Radha: still here" in rows)
+    await radha.close()
