@@ -6,6 +6,8 @@ There is no task and no timer per connection: the hub looks at all of them once 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -184,6 +186,18 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+    def peer_has_left(self) -> bool:
+        """Whether the peer's end of the stream, or a reset, waits behind what was read."""
+        number = self.transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(number)) as same:
+            same.setblocking(False)
+            try:
+                return not same.recv(1, socket.MSG_PEEK)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
 
     # --- out ------------------------------------------------------------------------------
 

@@ -91,6 +91,8 @@ class Desk:
         self._wake = wake
         self._log_opened = log_opened
         self._pings: list[tuple[Connection, int, int]] = []
+        # Until then greetings may be old: this process was frozen, and who waited has gone on.
+        self.stale_until = 0.0
 
     # --- from clients ---------------------------------------------------------------------
 
@@ -103,6 +105,10 @@ class Desk:
         session = connection.session
         size = connection.core.size
         if session is None:
+            if self._now() < self.stale_until and connection.peer_has_left():
+                # It may have its session elsewhere by now: passed on, this would take it away.
+                connection.finish("peer gone")
+                return
             connection.core.state = State.WAITING
             if isinstance(frame, frames.Hello | frames.Resume):
                 connection.agent = frame.agent

@@ -267,6 +267,7 @@ class Hub:
             if now - self._next_second > STALL:
                 self.log.warning("what=stalled seconds=%.1f", now - self._next_second)
                 self._keeper.forgive(now - self._next_second)
+                self._desk.stale_until = now + self.settings.handshake_within
             self._next_second = now + TICK - BUSY_TICK / 2
             self.clock = now
             self._say_alive()

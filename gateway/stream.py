@@ -96,11 +96,14 @@ class Stream:
         if missing is None:
             self._repeats = None
             return None
-        again = self._repeats is not None
         if self._repeats is None:
             self._repeats = Repeats(now)
+            if not self._held:
+                # Only spoken of so far, by an answer that went ahead: most likely on its way.
+                return None
         elif not self._repeats.is_due(now):
             return None
+        again = self._asked >= missing[1]
         self._asked = missing[1]
         return *missing, again
 

@@ -386,3 +386,21 @@ async def test_who_says_nothing_is_sent_beats_and_then_closed() -> None:
         assert "beat" in [frame["t"] for frame in silent.seen]
         assert silent.seen[-1]["code"] == "timeout"
         assert not lively.is_closed
+
+
+async def test_a_hello_whose_sender_gave_up_while_the_gateway_was_frozen_is_not_passed_on(
+    stage: Stage,
+) -> None:
+    """It would take the session away from where its sender has it by now."""
+    gateway = stage.cluster.gateways[0]
+    gateway.freeze()
+    gone = await RawClient.connect(stage.address)
+    gone.send("hello", id=os.urandom(16), name="Gone")
+    await gone.close()
+    await asyncio.to_thread(os.waitid, os.P_PID, gateway.pid, os.WSTOPPED | os.WNOWAIT)
+    # A freeze counts as one only when a second has passed without the process's own tick.
+    before = asyncio.get_running_loop().time()
+    await eventually(lambda: asyncio.get_running_loop().time() - before > 2.5, within=5)
+    gateway.thaw()
+    await stage.people("Radha")
+    assert [hello.name for hello in stage.owner.frames_of(frames.Hello)] == ["Radha"]
