@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
 async def _chat(args: argparse.Namespace, descriptor: int, *, typed: bool) -> int:
     look = Look(json=args.json, timestamps=args.timestamps, typed=typed)
     addresses = common.addresses(args.server)
-    async with hubbub.connect(*addresses, name=args.name, agent="hubbub chat") as client:
+    async with hubbub.connect(
+        *addresses, name=args.name, agent="hubbub chat", connect_within=args.connect_within
+    ) as client:
         tell = common.complain if not typed else _tell_on_screen
         talk = Conversation(client, look, _show, tell)
         if typed:

@@ -36,6 +36,24 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
         help="where the cluster listens; several with ',' (default: $HUBBUB_SERVER, then"
         " 127.0.0.1:7000)",
     )
+    parser.add_argument(
+        "--connect-within",
+        type=_seconds,
+        metavar="SECONDS",
+        default=10.0,
+        help="how long to try to reach a server at first (default: 10); afterwards a lost"
+        " connection is made again by itself",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
 
 
 def exit_code(error: BaseException) -> int:

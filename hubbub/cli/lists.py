@@ -25,7 +25,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def _main(args: argparse.Namespace) -> int:
     addresses = common.addresses(args.server)
-    async with hubbub.connect(*addresses, visible=False, agent="hubbub cli") as client:
+    async with hubbub.connect(
+        *addresses, visible=False, agent="hubbub cli", connect_within=args.connect_within
+    ) as client:
         frames, rows = await _ask(client, args.command)
     if args.json:
         for frame in frames:

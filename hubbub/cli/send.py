@@ -59,13 +59,18 @@ async def _send(args: argparse.Namespace, text: str | None) -> int:
         from hubbub.cli.send_once import send_once
 
         texts = [text] if text is not None else await _all_lines()
-        answers = await send_once(addresses, room, texts, args.id, name=args.name)
+        answers = await send_once(args, room, texts)
         _print(args, answers)
         return common.OK
     # A guest's name is of no use to anybody else: its goodbye is sent and not waited for.
     patience = hubbub.Patience() if args.name else hubbub.Patience(bye_within=0)
     async with hubbub.connect(
-        *addresses, name=args.name, visible=False, agent="hubbub send", patience=patience
+        *addresses,
+        name=args.name,
+        visible=False,
+        agent="hubbub send",
+        connect_within=args.connect_within,
+        patience=patience,
     ) as client:
         if text is None:
             await client.join(room)

@@ -12,19 +12,20 @@ sender. So each run notes, before it says anything, as whom it speaks and where 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 import hubbub
-from hubbub.cli.common import state_dir
+from hubbub.cli import common
 from hubbub.cli.send import line_ids
 from hubbub.client import Client
 from hubbub.client_link import parse_addresses
@@ -45,15 +46,15 @@ class Note(msgspec.Struct):
     stored: dict[str, int] = {}
 
 
-async def send_once(
-    addresses: Sequence[str], room: str, texts: list[str], given: str, *, name: str | None
-) -> list[Ok]:
-    """Send `texts`, each stored once over all runs with the id `given`; their acknowledgements.
+async def send_once(args: argparse.Namespace, room: str, texts: list[str]) -> list[Ok]:
+    """Send `texts`, each stored once over all runs with one --id; their acknowledgements.
 
     Raises:
         Refused: `conflict`, when the id was used for something else; or what the server says.
         OutcomeUnknown: run it again.
     """
+    given: str = args.id
+    addresses = common.addresses(args.server)
     where = ",".join(f"{host}:{port}" for host, port in parse_addresses(tuple(addresses)))
     digest = hashlib.sha256(json.dumps([room, texts]).encode()).hexdigest()
     with _locked(_path(where, given)) as path:
@@ -61,48 +62,47 @@ async def send_once(
         if note.body != digest:
             raise Refused(Code.CONFLICT, "this --id was used for another room or text")
         if len(note.stored) < len(texts):
-            await _send(addresses, room, texts, given, name, note, path)
+            client = hubbub.connect(
+                *addresses,
+                name=args.name,
+                visible=False,
+                token=note.token or None,
+                keep_session=True,  # until all is acknowledged a later run may need it
+                agent="hubbub send",
+                connect_within=args.connect_within,
+            )
+            await _send(client, room, texts, line_ids(given, len(texts)), note, path)
         return [Ok(0, room, note.stored[str(at)]) for at in range(len(texts))]
 
 
 async def _send(
-    addresses: Sequence[str],
-    room: str,
-    texts: list[str],
-    given: str,
-    name: str | None,
-    note: Note,
-    path: Path,
+    client: Client, room: str, texts: list[str], ids: list[bytes], note: Note, path: Path
 ) -> None:
-    async with hubbub.connect(
-        *addresses,
-        name=name,
-        visible=False,
-        token=note.token or None,
-        keep_session=True,  # until all is acknowledged a later run may need it
-        agent="hubbub send",
-    ) as client:
+    async with client:
         roster = await client.join(room)
         if not note.senders:
             note.cursor, note.epoch = roster.head, roster.epoch
         elif client.sender not in note.senders:
             await _find(client, room, roster.head, texts, note)
-        note.token = client.token
-        if client.sender not in note.senders:
-            note.senders.append(client.sender)
-        _write(path, note)
+        _note_session(client, note, path)
         left = [at for at in range(len(texts)) if str(at) not in note.stored]
-        ids = line_ids(given, len(texts))
         answers = [(at, client.say_nowait(room, texts[at], id=ids[at])) for at in left]
         try:
             for at, answer in answers:
                 note.stored[str(at)] = (await answer).seq
         finally:
-            note.token = client.token
-            _write(path, note)
+            # It may be another session by now, and some lines said by that one.
+            _note_session(client, note, path)
             for _, answer in answers:
                 answer.cancel()
         client.keep_session = False
+
+
+def _note_session(client: Client, note: Note, path: Path) -> None:
+    note.token = client.token
+    if client.sender not in note.senders:
+        note.senders.append(client.sender)
+    _write(path, note)
 
 
 async def _find(client: Client, room: str, head: int, texts: list[str], note: Note) -> None:
@@ -136,7 +136,7 @@ async def _find(client: Client, room: str, head: int, texts: list[str], note: No
 
 
 def _path(where: str, given: str) -> Path:
-    directory = state_dir() / "send"
+    directory = common.state_dir() / "send"
     directory.mkdir(mode=0o700, exist_ok=True)
     for old in directory.iterdir():
         with contextlib.suppress(OSError):

@@ -51,7 +51,11 @@ async def _tail(args: argparse.Namespace) -> int:
     addresses = common.addresses(args.server)
     printer = Printer(as_json=args.json, timestamps=args.timestamps)
     async with hubbub.connect(
-        *addresses, name=args.name, visible=False, agent="hubbub tail"
+        *addresses,
+        name=args.name,
+        visible=False,
+        agent="hubbub tail",
+        connect_within=args.connect_within,
     ) as client:
         roster = await client.join(common.room_of(args.room))
         after = args.since
