@@ -24,7 +24,9 @@ from worker.watch import Watch
 
 MOST_WAITING = 50_000  # inputs; gateways repeat what is not taken
 MOST_WAITING_BYTES = 64 * 1024 * 1024
+MOST_OVER = 1000  # sessions that are over and remembered as just opened
 DEAF_LIMIT = 0.75  # of `request_within`
+LOOK_AFTER = 1.5  # seconds: by then the brokers have told who subscribes
 REPEAT_POSITION = 1.0  # seconds without a batch
 MOST_AT_ONCE = 2000  # inputs of one transaction: it is not to take longer than a blink
 
@@ -86,6 +88,7 @@ class Tenure:
             deaf_limit=DEAF_LIMIT * settings.request_within,
             gone=self._on_gone,
         )
+        self._loop.call_later(LOOK_AFTER, self.watch.look_for, list(state.of_gateway))
 
     def repeat_position(self) -> None:
         """Say where the stream stands, when nothing did for a while.
@@ -215,8 +218,14 @@ class Tenure:
         if gateway is not None:
             gateway.inbox.answered(task.ask.no, outcome, kept)
             if answer.session:
-                self._welcomed[answer.session] = task.gateway, task.ask.no
+                self._welcome(answer.session, task)
         self._mail.add(task.gateway, answer, everywhere=task.everywhere)
+
+    def _welcome(self, session: int, task: Task) -> None:
+        self._welcomed[session] = task.gateway, task.ask.no
+        if len(self._welcomed) > 2 * len(self.state.sessions) + MOST_OVER:
+            living = self.state.sessions
+            self._welcomed = {id: by for id, by in self._welcomed.items() if id in living}
 
     def _made(self, no: int, outcome: Outcome) -> Answer:
         """The answer as it is true at the stream's position, where the state always is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 
 from hubbub.bus import Bus
 from hubbub.wire import Probe, gateway_topic
@@ -67,7 +67,20 @@ class Watch:
         if gateway.draining and not gateway.gone:
             gateway.gone = True
             self._gone(id)
+        else:
+            self._probe(id)
+
+    def look_for(self, gateways: Iterable[str]) -> None:
+        """Ask those who are not to be seen: they may have died together with the last owner."""
+        if self._closed:
             return
+        subscribers = self._bus.subscribers
+        if self._own_topic in subscribers:
+            for id in gateways:
+                if gateway_topic(id) not in subscribers:
+                    self._probe(id)
+
+    def _probe(self, id: str) -> None:
         nonce = self._gateways.probe(id, self._loop.time())
         if nonce is not None:
             self._mail.send(id, Probe(self._term, nonce), everywhere=True)

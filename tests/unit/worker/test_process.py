@@ -214,6 +214,22 @@ async def test_a_gateway_that_vanishes_is_asked_and_its_people_are_gone_within_a
     assert not [frame for frame in two.asked if isinstance(frame, Probe)]
 
 
+async def test_a_gateway_that_died_with_the_owner_is_found_gone_by_the_next_one(
+    make_cluster: ClusterFactory, gateway: OpenGateway
+) -> None:
+    """Nobody saw its subscription vanish; its people need not wait for the lease."""
+    cluster = await make_cluster(gateways=0)
+    one, two = await gateway(cluster, "g1"), await gateway(cluster, "g2")
+    await one.person("alice", "lobby")
+    cluster.workers[0].kill()
+    one.close()
+    term = two.term
+    await cluster.restart(cluster.workers[0])
+    await eventually(lambda: two.term > term)
+    await eventually(lambda: Kind.GATEWAY_GONE in [item.kind for item in two.items], 5.0)
+    assert [item.kind for item in two.items] == [Kind.PRESENCE, Kind.GATEWAY_GONE]
+
+
 async def test_a_killed_broker_makes_nobody_gone(
     make_cluster: ClusterFactory, gateway: OpenGateway
 ) -> None:
