@@ -15,7 +15,7 @@ from alembic.config import Config
 
 def migrate(path: Path) -> None:
     """Make what steps are missing, in one transaction: all of them or none."""
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), poolclass=sa.NullPool)
 
     # The driver would begin transactions of its own, and commit before each change of a table.
     @sa.event.listens_for(engine, "connect")
@@ -27,7 +27,8 @@ def migrate(path: Path) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    scripts = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", scripts.replace("%", "%%"))
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 10000")
         connection.rollback()

@@ -81,7 +81,9 @@ class Store:
     def __init__(self, path: Path, noted: Path) -> None:
         self._noted = noted
         self._engine = sa.create_engine(
-            f"sqlite:///{path}", poolclass=sa.StaticPool, isolation_level="AUTOCOMMIT"
+            sa.URL.create("sqlite", database=str(path)),
+            poolclass=sa.StaticPool,
+            isolation_level="AUTOCOMMIT",
         )
         self._connection = self._engine.connect()
         raw = self._connection.connection.driver_connection

@@ -19,6 +19,7 @@ from worker.plan import Plan, Reading, Task
 from worker.records import EventRow
 from worker.rules import Input, decide, keys_of, strangers
 from worker.store import KEEP_DONE, PRUNE_AT_ONCE, Store, Turn, TurnFailedError
+from worker.version import SCHEMA, version_of
 
 
 class Stored(World):
@@ -93,6 +94,17 @@ def test_a_new_owner_finds_everything_as_it_was(stored: Stored) -> None:
     assert list(again.state.rooms[1].roster) == [alice.session, bob.session]
     assert again.store.term == 2
     again.store.close()
+
+
+def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
+    """A path is no address: `?`, `#` and `%` stand for themselves."""
+    odd = tmp_path / "a b?x=1#%20é'"
+    odd.mkdir()
+    world = Stored(odd)
+    world.person("alice", "lobby")
+    world.store.close()
+    assert {path.name for path in odd.iterdir()} == {"hubbub.db", "epoch"}
+    assert version_of(odd / "hubbub.db") == SCHEMA
 
 
 def test_what_was_done_before_is_known_to_a_new_owner(stored: Stored) -> None:
