@@ -11,7 +11,7 @@ class Patience:
     """How long a client waits for what. All in seconds."""
 
     connect_within: float = 10.0  # the first connection, over all tries
-    greet_within: float = 2.0  # from dialing to `welcome`: a frozen process still accepts
+    greet_within: float = 2.0  # from dialing to `welcome`; the first dials wait less
     answer_within: float = 3.0  # silence after a request, then the server counts as dead
     ask_within: float = 60.0  # one request over all connections
     ping_after: float = 20.0  # silence of the server; it sends a beat after 15
@@ -32,6 +32,18 @@ def delays(random: Callable[[], float], longest: float = 3.0) -> Iterator[float]
     while True:
         yield ceiling * (0.5 + 0.5 * random())
         ceiling = min(2 * ceiling, longest)
+
+
+def greet_waits(longest: float) -> Iterator[float]:
+    """Seconds to wait for a greeting, for each dial in turn.
+
+    Little at first: of several processes on one port one may be frozen, and the kernel goes on
+    handing it connections. The next dial probably meets another, and five fit into five seconds.
+    """
+    for share in (0.3, 0.3, 0.4, 0.6):
+        yield share * longest
+    while True:
+        yield longest
 
 
 class Liveness:

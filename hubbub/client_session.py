@@ -12,7 +12,7 @@ from typing import Any
 from hubbub.client_events import Disconnected, EventQueue, Reconnected
 from hubbub.client_link import Link
 from hubbub.client_requests import Request, Requests
-from hubbub.client_retry import Patience, delays
+from hubbub.client_retry import Patience, delays, greet_waits
 from hubbub.client_rooms import Rooms
 from hubbub.client_wire import to_exception
 from hubbub.errors import (
@@ -87,6 +87,7 @@ class Session:
         self.error: Refused | None = None  # what ended the session
         self.ready: asyncio.Future[None] = loop.create_future()
         self.queue = EventQueue(self._catch_up)
+        self._greet_waits = greet_waits(patience.greet_within)
         self.requests = Requests()
         self.rooms = Rooms(self.queue.put, self.queue.put_notice, self._ask_internal)
 
@@ -119,7 +120,7 @@ class Session:
         link = Link(self, self._patience)
         doubted = self._doubt_until
         try:
-            async with asyncio.timeout(self._patience.greet_within) as link.greet_deadline:
+            async with asyncio.timeout(next(self._greet_waits)) as link.greet_deadline:
                 await self._loop.create_connection(lambda: link, host, port)
                 self._doubt_until = self._loop.time() + _DOUBT
                 link.write(encoder.encode(self._greeting()))
@@ -133,6 +134,7 @@ class Session:
             self._doubt_until = doubted
             self._greeting_refused(error)
         else:
+            self._greet_waits = greet_waits(self._patience.greet_within)
             return link
         finally:
             if not link.greeted.done() or self._link is not link:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 
 import pytest
@@ -54,13 +55,17 @@ async def test_a_server_that_is_late_and_says_so_is_waited_for() -> None:
 
     async def late(peer: Peer) -> None:
         hello = await peer.expect("hello")
-        for _ in range(6):
-            await peer.silence(0.15)
+        for _ in range(12):
+            await peer.silence(0.1)
             peer.send("beat")
         peer.welcome(hello)
         await peer.gone()
 
-    async with serving(late) as server, client_of(server.address) as client:
+    patience = dataclasses.replace(FAST, greet_within=1)
+    async with (
+        serving(late) as server,
+        hubbub.connect(server.address, name="Radha", patience=patience) as client,
+    ):
         assert client.name == "Radha"
         assert server.connections == 1
 
