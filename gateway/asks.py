@@ -111,6 +111,11 @@ class Asks(Generic[T]):
 
     # --- batches --------------------------------------------------------------------------
 
+    @property
+    def has_queued(self) -> bool:
+        """Whether `flush` would give something."""
+        return self._active and bool(self._queued)
+
     def flush(self, now: float) -> list[Batch]:
         """What is queued, as new batches; nothing while suspended."""
         if not self._queued or not self._active:

@@ -18,6 +18,7 @@ from hubbub.errors import Code, RemoteProtocolError
 from hubbub.frames import MAX_FRAME, ClientFrame, Error, Frame
 
 if TYPE_CHECKING:
+    from gateway.desk import Request
     from gateway.rooms import Room
     from gateway.session import Session
     from hubbub.settings import Settings
@@ -64,6 +65,7 @@ class Connection(asyncio.Protocol):
         "address",
         "agent",
         "asked",
+        "changes",
         "choked",
         "core",
         "deadline",
@@ -90,6 +92,7 @@ class Connection(asyncio.Protocol):
         self.core = NativeProtocol()
         self.session: Session | None = None
         self.rooms: dict[int, Room] = {}
+        self.changes: list[Request] = []  # joins and leaves on their way, in order
         self.asked = 0  # weight of requests without an answer
         self.heard = hub.clock
         self.spoke = hub.clock

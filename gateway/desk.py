@@ -27,7 +27,7 @@ _OVER = {Code.REPLACED.value, Code.EXPIRED.value}  # the session is not this con
 class Request:
     """What one connection waits for."""
 
-    __slots__ = ("connection", "frame", "room", "weight")
+    __slots__ = ("answer", "connection", "frame", "room", "weight")
 
     def __init__(
         self, connection: Connection, frame: ClientFrame, weight: int, room: Room | None
@@ -36,6 +36,7 @@ class Request:
         self.frame = frame
         self.weight = weight
         self.room = room  # one that stays followed until the answer is there
+        self.answer: tuple[Answer, int] | None = None  # that waits for its turn, and its position
 
 
 class Pings:
@@ -128,9 +129,12 @@ class Desk:
                 room.expected += 1
         elif isinstance(frame, frames.Bye):
             connection.parted = True
+        request = Request(connection, frame, weight, room)
+        if isinstance(frame, frames.Join | frames.Leave):
+            connection.changes.append(request)
         self._asks.add(
             frame,
-            Request(connection, frame, weight, room),
+            request,
             self._now(),
             session=session.number,
             generation=session.generation,
@@ -160,11 +164,6 @@ class Desk:
         if not connection.parted:
             self._part(session.number, session.generation, Lost())
 
-    def lose_all(self) -> None:
-        """Tell the owner that every session's connection is about to be closed."""
-        for connection in list(self.sessions.values()):
-            self.closing(connection)
-
     def _part(self, session: int, generation: int, frame: Lost | frames.Bye) -> None:
         self._asks.add(frame, Farewell(), self._now(), session=session, generation=generation)
         self._wake()
@@ -176,7 +175,11 @@ class Desk:
         context = self._asks.answered(answer.no)
         reply = answer.reply
         if isinstance(context, Request):
-            self._reply(context, answer, position)
+            if isinstance(context.frame, frames.Join | frames.Leave):
+                context.answer = answer, position
+                self._act_in_order(context.connection)
+            else:
+                self._reply(context, answer, position)
         elif isinstance(context, Pings):
             for connection, ref, weight in context.waiting:
                 if not connection.is_closing:
@@ -197,7 +200,11 @@ class Desk:
             if isinstance(context, Request):
                 text = _NO_ANSWER if context.connection.session else _NO_SESSION
                 code = Code.UNKNOWN if context.connection.session else Code.UNAVAILABLE
+                if context in context.connection.changes:
+                    context.connection.changes.remove(context)
                 self._refuse(context, Error(code, text))
+                self._release(context)
+                self._act_in_order(context.connection)
             elif isinstance(context, Pings):
                 for connection, ref, weight in context.waiting:
                     connection.answer(Error(Code.UNKNOWN, _NO_ANSWER, ref))
@@ -205,8 +212,21 @@ class Desk:
             elif isinstance(context, Fetching):
                 self._rooms.fetch_again(context.room_id)
 
+    def _act_in_order(self, connection: Connection) -> None:
+        """Act on answered joins and leaves as far as none before them is open.
+
+        Answers that were repeated come out of order; who left a room would be shown it for ever if
+        an older join were acted on after the leave.
+        """
+        changes = connection.changes
+        while changes and (answered := changes[0].answer) is not None:
+            self._reply(changes.pop(0), *answered)
+
     def _reply(self, request: Request, answer: Answer, position: int) -> None:
+        self._carry_out(request, answer, position)
         self._release(request)
+
+    def _carry_out(self, request: Request, answer: Answer, position: int) -> None:
         connection, frame, reply = request.connection, request.frame, answer.reply
         if connection.is_closing:
             self._abandoned(frame, answer)
@@ -241,7 +261,6 @@ class Desk:
             connection.finish("bye")
 
     def _refuse(self, request: Request, error: Error) -> None:
-        self._release(request)
         connection = request.connection
         if connection.is_closing:
             return
@@ -261,8 +280,7 @@ class Desk:
         room, request.room = request.room, None
         if room is not None:
             room.expected -= 1
-            if request.connection.is_closing:
-                self._rooms.drop_if_empty(room)
+            self._rooms.drop_if_empty(room)
 
     def _abandoned(self, frame: ClientFrame, answer: Answer) -> None:
         """The client left before it was answered: nobody else may hold what it was given."""
@@ -281,7 +299,10 @@ class Desk:
         connection, frame = request.connection, request.frame
         followed = [self._rooms.follow(snapshot, position) for snapshot in answer.rooms]
         if not all(followed):
-            self._refuse(request, Error(Code.UNKNOWN, _NO_ANSWER))
+            for snapshot in answer.rooms:
+                self._rooms.drop_if_empty(self._rooms.named(snapshot.room))
+            connection.core.state = State.NEW
+            connection.answer(Error(Code.UNKNOWN, _NO_ANSWER, frame.ref))
             return
         older = self.sessions.pop(answer.session, None)
         if older is not None:

@@ -24,6 +24,7 @@ OWNER = wire.shard_topic(0)  # the active worker owns all shards
 TICK = 1.0  # seconds
 BUSY_TICK = 0.1  # seconds, while something is to be repeated
 LATE = 0.5  # seconds without an answer of the owner's, then clients are shown that we live
+GATHER = 0.003  # seconds between batches of asks; the owner waits longer before it stores
 STALL = 2.0  # seconds without a turn: this process was stopped, its clients were not silent
 WAITING_ANSWERS = 20_000  # bundles that wait for their position; the rest is answered again
 
@@ -50,6 +51,8 @@ class Hub:
         self._keeper = Keeper(settings, self.wake, log)
         self._timer: asyncio.TimerHandle | None = None
         self._next_second = self._loop.time()
+        self._flushed = float("-inf")  # when asks were last sent
+        self._flush_due = False
         bus.subscribe(wire.STREAM_TOPIC, self._on_stream)
         bus.subscribe(wire.gateway_topic(gateway), self._on_inbox)
         bus.on_turn(self._end_turn)
@@ -155,7 +158,8 @@ class Hub:
         self.wake()
 
     def _ask_sync(self) -> None:
-        if not self._sync.ask(self._loop.time()):
+        ask, again = self._sync.ask(self._loop.time())
+        if not ask:
             return
         sessions = [
             (connection.session.number, connection.session.generation)
@@ -164,7 +168,7 @@ class Hub:
         ]
         term, rooms = self._stream.term, [room.id for room in self._rooms.all()]
         question = wire.Sync(self.gateway, term, self._sync.no, sessions, rooms)
-        self._publish(question, everywhere=True)
+        self._publish(question, everywhere=again)
 
     def _on_synced(self, frame: wire.Synced) -> None:
         if not self._sync.answer(frame.no):
@@ -193,6 +197,7 @@ class Hub:
         """The numbering is another one now: its people must load the room anew."""
         for connection in [*room.live.values(), *room.behind]:
             connection.end(Code.EPOCH_CHANGED, "the rooms were restored: load them anew")
+        self._rooms.forget(room)
 
     # --- the turn -------------------------------------------------------------------------
 
@@ -210,8 +215,7 @@ class Hub:
             self._act()
         now = self._loop.time()
         self._desk.flush_pings()
-        for batch in self._asks.flush(now):
-            self._publish(batch)
+        self._flush_asks(now)
         self._repair(now)
         dirty = self._rooms.dirty
         if dirty:
@@ -224,6 +228,26 @@ class Hub:
         if timer is not None and self._is_busy() and now + BUSY_TICK < timer.when():
             timer.cancel()
             self._timer = self._loop.call_later(BUSY_TICK, self._tick)
+
+    def _flush_asks(self, now: float) -> None:
+        """Send what is asked: at once after a quiet moment, else together with what follows soon.
+
+        Waking the broker and the owner is what a batch costs, not its length.
+        """
+        if not self._asks.has_queued:
+            return
+        due = self._flushed + GATHER
+        if now >= due:
+            self._flushed = now
+            for batch in self._asks.flush(now):
+                self._publish(batch)
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_at(due, self._flush_later)
+
+    def _flush_later(self) -> None:
+        self._flush_due = False
+        self._end_turn()
 
     def _act(self) -> None:
         """Act on the answers whose position has been delivered, in the order in which they came."""

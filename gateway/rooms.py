@@ -173,12 +173,16 @@ class Rooms:
         room.behind.pop(connection, None)
         self.drop_if_empty(room)
 
-    def drop_if_empty(self, room: Room) -> None:
+    def drop_if_empty(self, room: Room | None) -> None:
         """Follow a room no longer when nobody here is in it."""
-        if not room.is_empty:
-            return
+        if room is not None and room.is_empty:
+            self.forget(room)
+
+    def forget(self, room: Room) -> None:
+        """Follow a room no longer, whoever waits for it."""
         self._end_fetch(room)
-        self._by_id.pop(room.id, None)
+        if self._by_id.get(room.id) is room:
+            del self._by_id[room.id]
         if self._by_key.get(room.key) is room:
             del self._by_key[room.key]
         self._changed.pop(room, None)

@@ -19,14 +19,14 @@ class Sync:
         self.no += 1
         self._repeats = None
 
-    def ask(self, now: float) -> bool:
-        """Whether to send the question now."""
+    def ask(self, now: float) -> tuple[bool, bool]:
+        """Whether to send the question now, and whether it has been sent before."""
         if not self.needed:
-            return False
+            return False, False
         if self._repeats is None:
             self._repeats = Repeats(now)
-            return True
-        return self._repeats.is_due(now)
+            return True, False
+        return self._repeats.is_due(now), True
 
     def answer(self, no: int) -> bool:
         """Take the answer to question `no`: False when it is not the one that is waited for."""

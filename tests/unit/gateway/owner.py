@@ -55,6 +55,7 @@ class Owner:
         self.lose: Callable[[int], bool] = lambda position: False
         self.mute = False  # takes nothing, answers nothing
         self.forgetful = False  # keeps no stream
+        self.refuse: type | None = None  # frames that it does not allow
         self.deaf_to: Callable[[frames.ClientFrame | Any], bool] = lambda frame: False
 
     async def start(self) -> None:
@@ -165,6 +166,8 @@ class Owner:
 
     def _answer(self, gateway: str, ask: wire.Ask) -> tuple[Any, ...]:
         frame = ask.frame
+        if self.refuse is not None and isinstance(frame, self.refuse):
+            return (Error(Code.NOT_ALLOWED, "not now"),)
         match frame:
             case frames.Hello():
                 number = len(self.sessions) + 1

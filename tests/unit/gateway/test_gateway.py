@@ -251,6 +251,47 @@ async def test_a_hello_whose_client_left_is_taken_back(stage: Stage) -> None:
     await eventually(lambda: [ask.session for ask in owner.asks(frames.Bye)] == [1])
 
 
+async def test_who_left_a_room_is_not_in_it_again_when_an_older_join_is_answered_late(
+    stage: Stage,
+) -> None:
+    """Answers that are repeated come out of order; what was asked last holds."""
+    owner = stage.owner
+    radha, rita = await stage.people("Radha", "Rita")
+    owner.deaf_to = lambda frame: isinstance(frame, frames.Join)
+    joined = rita.send("join", room="lobby", id=os.urandom(16))
+    left = rita.send("leave", room="lobby", id=os.urandom(16))
+    await eventually(lambda: owner.asks(frames.Leave))
+    await rita.ping()
+    owner.deaf_to = lambda frame: False
+    assert (await joined)["t"] == "roster"
+    assert (await left)["t"] == "ok"
+    await radha.say("lobby", "is Rita gone?")
+    await rita.ping()
+    assert rita.texts() == []
+
+
+async def test_a_refused_join_leaves_no_room_behind(stage: Stage) -> None:
+    """A room is kept for a join on its way, and no longer than that."""
+    owner = stage.owner
+    (radha,) = await stage.people("Radha")
+    rita = await RawClient.open(stage.address, "Rita")
+    owner.deaf_to = lambda frame: isinstance(frame, frames.Join)
+    joined = rita.send("join", room="lobby", id=os.urandom(16))
+    await eventually(lambda: len(owner.asks(frames.Join)) > 1)
+    await radha.ask("leave", room="lobby", id=os.urandom(16))
+    owner.new_term()
+    owner.repeat_position()
+    await radha.ping()
+    assert owner.frames_of(wire.Sync)[-1].rooms == [1]
+    owner.refuse = frames.Join
+    owner.deaf_to = lambda frame: False
+    assert (await joined)["code"] == "not_allowed"
+    owner.new_term()
+    owner.repeat_position()
+    await radha.ping()
+    assert owner.frames_of(wire.Sync)[-1].rooms == []
+
+
 async def test_a_lost_connection_is_told_and_a_clean_goodbye_is_not(stage: Stage) -> None:
     owner = stage.owner
     radha, rita = await stage.people("Radha", "Rita")
