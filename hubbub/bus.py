@@ -197,7 +197,10 @@ class Bus:
             link.socket.send(data, zmq.NOBLOCK)
         except zmq.Again:
             return False
-        # The descriptor is edge-triggered, and sending may have used up the edge.
+        if not self._watch:
+            return True
+        # The descriptor is edge-triggered, and sending may have used up the edge. Who does not
+        # watch reads what was missed with the next canary.
         events = link.socket.get(zmq.EVENTS)
         if isinstance(events, int) and events & zmq.POLLIN:
             self._loop.call_soon(self._read_subscriptions, link)
