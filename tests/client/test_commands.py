@@ -375,6 +375,19 @@ async def test_send_costs_little(shared: Cluster, room: str) -> None:
     assert min(costs) < slack(0.2), costs
 
 
+def test_importing_hubbub_loads_nothing_that_only_clients_need() -> None:
+    code = (
+        "import sys, hubbub, hubbub.frames, hubbub.wire\n"
+        "print([m for m in ('asyncio', 'zmq', 'prompt_toolkit', 'hubbub.client')"
+        " if m in sys.modules])\n"
+        "assert hubbub.connect and hubbub.Message and 'connect' in dir(hubbub)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=clean_environment(), check=True
+    )
+    assert found.stdout.strip() == b"[]"
+
+
 def test_send_imports_no_line_editor_and_no_database() -> None:
     code = (
         "import sys, hubbub.cli, hubbub.cli.send, hubbub.client\n"

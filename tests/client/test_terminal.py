@@ -68,6 +68,7 @@ async def test_what_others_say_never_tears_the_line_being_typed(
     ]
     radha.type("\r")
     await radha.shows(lambda rows: rows[-2:] == ["Radha: I will be at 6", f"{room}>"])
+    assert f"{room}> I will be at 6" not in radha.screen.text()  # it is shown once
     radha.type("\x04")
     assert await ends(radha) == 0
 
