@@ -64,6 +64,11 @@ async def test_batches_in_any_order_are_numbered_in_the_order_they_were_made(
     answers = [(await one.answered(batch))[0].reply for batch in batches]
     assert [a.seq for a in answers if isinstance(a, Ok)] == list(range(1, 61))
     assert sorted(texts(one)) == [(n + 1, str(n)) for n in range(60)]
+    no = batches[7].asks[0].no
+    before = len(one.answers[no])
+    one.send(batches[7])  # its answer was lost, say
+    await eventually(lambda: len(one.answers[no]) > before)
+    assert one.answers[no][-1] == one.answers[no][0]
 
 
 async def test_what_is_missing_is_asked_for(
@@ -149,6 +154,7 @@ async def test_after_kill_9_the_standby_serves_within_3_seconds_with_the_same_an
     await eventually(lambda: one.term > term, 3.0, what="a new term")
     synced = await one.sync([session])
     assert synced.over == []
+    one.send(unanswered)  # late on the bus, with a number of another term
     after = await one.ask(*((frame, *session) for frame in frames))
     assert time.monotonic() - since < slack(3.0)
     assert [a.reply for a in after[:100]] == [a.reply for a in before]
@@ -329,14 +335,17 @@ async def test_a_full_disk_is_answered_and_heals(
     with sqlite3.connect(cluster.data / "hubbub.db", isolation_level=None) as outside:
         outside.execute("PRAGMA busy_timeout = 5000")
         outside.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(FAIL, 'full'); END"
+            "CREATE TRIGGER full BEFORE INSERT ON done BEGIN SELECT RAISE(FAIL, 'full'); END"
         )
         frame = say("x")
-        (answer,) = await one.ask((frame, *session))
-        assert getattr(answer.reply, "code", "") == "unavailable"
-        await one.ask((Lost(), *session))
+        news = one.make((frame, *session), (Lost(), *session))
+        one.send(news)
+        await eventually(lambda: news.asks[0].no in one.answers)
+        assert getattr(one.answers[news.asks[0].no][0].reply, "code", "") == "unavailable"
         outside.execute("DROP TRIGGER full")
     outside.close()
+    await one.answered(news)  # a lost connection is news, and not to be refused
+    assert [item.kind for item in one.items][-1] == Kind.PRESENCE
     (answer,) = await one.ask((frame, *session))
     assert isinstance(answer.reply, Ok)
     assert answer.reply.seq == 1
