@@ -153,9 +153,9 @@ class Listener:
             self._drop(sock)
             return
         self._loop.remove_reader(sock)
+        del self._peeking[sock]
         guess = door_for(peeked)
         if guess.door != "native":
-            del self._peeking[sock]
             self._count_down(host)
             self._refuse(sock, guess.answer)
             return
@@ -166,7 +166,6 @@ class Listener:
         task.add_done_callback(self._tasks.discard)
 
     async def _open_native(self, sock: socket.socket, host: str, deadline: float) -> None:
-        del self._peeking[sock]
         self._number += 1
         connection = Connection(self._hub, self._number, host, deadline)
         connection.on_closed = self._count_down
