@@ -1,0 +1,59 @@
+"""Minutes of everything at once. The full machine of faults and links is yet to come."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import pytest
+
+from tests.cluster.test_kills import said
+from tests.fixtures import ClusterFactory
+from tests.support import Cluster, Process, passing, slack
+from tests.swarm import Swarm
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "90"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+
+
+async def hurt(cluster: Cluster, numbers: random.Random) -> str:
+    """Kill, stop or freeze one process, and bring it back; what was done."""
+    kind = numbers.choice([cluster.gateways, cluster.brokers, cluster.workers])
+    process: Process = numbers.choice(kind)
+    how = numbers.choice(["killed", "stopped", "frozen"])
+    seconds = numbers.choice([0.0, 0.5, 2.0, 6.0])
+    if how == "frozen":
+        process.freeze()
+        await passing(seconds)
+        if process.alive:
+            process.thaw()
+    elif how == "killed":
+        process.kill()
+        await passing(seconds)
+    else:
+        await process.stop()
+        await passing(seconds)
+    if not process.alive:  # a worker that hangs is ended by the standby
+        await cluster.restart(process)
+    return f"{process.name} {how} for {seconds} s"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_whatever_dies_or_freezes_the_conversation_stays_exact(
+    make_cluster: ClusterFactory,
+) -> None:
+    """“Anyone may die.” CHAOS_SECONDS and CHAOS_SEED choose another run."""
+    cluster = await make_cluster(gateways=3, workers=2)
+    numbers = random.Random(SEED)
+    done: list[str] = []
+    async with Swarm([cluster.server(number) for number in range(3)], 20) as swarm:
+        swarm.talk(rate=60)
+        end = time.monotonic() + slack(SECONDS)
+        while time.monotonic() < end:
+            done.append(await hurt(cluster, numbers))
+            await said(swarm, 30)
+        await swarm.finish(within=60)
+        assert await swarm.faults() == [], done
+        assert [t.client.name for t in swarm.talkers if t.restarted] == [], done
