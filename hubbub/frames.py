@@ -393,7 +393,9 @@ class Moving(Frame, frozen=True):
 
 
 class Beat(Frame, frozen=True):
-    """Nothing to say for a while, and still here; also each second while an answer is late."""
+    """Still here: at once for a `hello` or `resume`, each second while an answer is late, and
+    after a while with nothing to say.
+    """
 
 
 ServerFrame: TypeAlias = (

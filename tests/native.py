@@ -33,7 +33,7 @@ class ClosedError(Exception):
 
 
 class RawClient(asyncio.Protocol):
-    """One connection. `seen` holds every frame that was no answer, in order of arrival.
+    """One connection. `seen` holds every frame that was no answer or `beat`, in order of arrival.
 
     An answer is given the key `seen_before`: how many of `seen` came before it.
     """
@@ -43,6 +43,7 @@ class RawClient(asyncio.Protocol):
         self.at: list[float] = []  # when each frame of `seen` came, time.monotonic()
         self.welcome: Fields = {}
         self.bytes_received = 0
+        self.beats = 0
         self._unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=2**28)
         self._answers: dict[int, asyncio.Future[Fields]] = {}
         self._waiters: set[asyncio.Future[None]] = set()
@@ -118,7 +119,9 @@ class RawClient(asyncio.Protocol):
         self._unpacker.feed(data)
         for frame in self._unpacker:
             answer = self._answers.pop(frame["ref"], None) if "ref" in frame else None
-            if answer is None:
+            if frame["t"] == "beat":
+                self.beats += 1  # signs of life, which come whenever the gateway likes
+            elif answer is None:
                 self.seen.append(frame)
                 self.at.append(now)
             elif not answer.done():
