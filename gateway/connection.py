@@ -6,6 +6,7 @@ There is no task and no timer per connection: the hub looks at all of them once 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -35,6 +36,8 @@ class Owner(Protocol):
 
     settings: Settings
     clock: float  # the loop's time, brought up to date every second
+    log: logging.Logger
+    trace: bool  # whether frames are logged
 
     def opened(self, connection: Connection) -> None:
         """The socket is open."""
@@ -75,6 +78,7 @@ class Connection(asyncio.Protocol):
         "on_closed",
         "outbox",
         "parted",
+        "reassured",
         "rooms",
         "session",
         "spoke",
@@ -97,6 +101,7 @@ class Connection(asyncio.Protocol):
         self.heard = hub.clock
         self.spoke = hub.clock
         self.parted = False  # the owner knows that this connection is done with its session
+        self.reassured = False  # has been sent a beat while it waits to be welcomed
         self.is_closing = False  # takes part in nothing any more
         self.tail = b""  # what follows the answer that is being put into the outbox
         self.why = "peer gone"
@@ -153,6 +158,8 @@ class Connection(asyncio.Protocol):
                 if isinstance(frame, BadRequest):
                     self._refuse(frame)
                     continue
+                if self._hub.trace:
+                    self._trace("<", frame, core.size)
                 weight = PAGE_WEIGHT if type(frame) in _LARGE else REQUEST_WEIGHT + core.size
                 self.asked += weight
                 self._hub.request(self, frame, weight)
@@ -207,9 +214,18 @@ class Connection(asyncio.Protocol):
     def answer(self, frame: Frame) -> None:
         """Put an answer into the outbox; unread ones stop the reading."""
         data = frames.encoder.encode(frame)
+        if self._hub.trace:
+            self._trace(">", frame, len(data))
         if self.choked:
             self._unread += len(data)
         self.put(data)
+
+    def _trace(self, way: str, frame: Frame, size: int) -> None:
+        """Type, ref and size, never what people say."""
+        name, ref = type(frame).__name__.lower(), getattr(frame, "ref", None)
+        self._hub.log.debug(
+            "what=frame conn=%d %s %s ref=%s size=%d", self.number, way, name, ref, size
+        )
 
     def put(self, data: bytes) -> None:
         """Put bytes into the outbox, to be written at the end of the turn."""

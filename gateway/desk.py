@@ -21,7 +21,6 @@ from hubbub.wire import Answer, Fetch, Fetched, Lost
 
 _NO_ANSWER = "the cluster did not answer in time; ask again with the same id"
 _NO_SESSION = "the cluster does not answer; try again, or another gateway"
-_BEAT = frames.encoder.encode(frames.Beat())
 _OVER = {Code.REPLACED.value, Code.EXPIRED.value}  # the session is not this connection's any more
 
 
@@ -112,9 +111,6 @@ class Desk:
                 connection.finish("peer gone")
                 return
             connection.core.state = State.WAITING
-            # The kernel accepts for a frozen process, too: this tells the client that we are none,
-            # so that it waits for the owner instead of dialing again.
-            connection.put(_BEAT)
             if isinstance(frame, frames.Hello | frames.Resume):
                 connection.agent = frame.agent
             self._asks.add(

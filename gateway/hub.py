@@ -23,6 +23,7 @@ from hubbub.wire import Answer, Kind, StreamBatch
 OWNER = wire.shard_topic(0)  # the active worker owns all shards
 TICK = 1.0  # seconds
 BUSY_TICK = 0.1  # seconds, while something is to be repeated
+LATE_WELCOME = 0.1  # the same for those who wait to be welcomed: they dial again sooner
 LATE = 0.5  # seconds without an answer of the owner's, then clients are shown that we live
 GATHER = 0.003  # seconds between batches of asks; the owner waits longer before it stores
 STALL = 2.0  # seconds without a turn: this process was stopped, its clients were not silent
@@ -36,6 +37,7 @@ class Hub:
         self.settings = settings
         self.gateway = gateway
         self.log = log
+        self.trace = log.isEnabledFor(logging.DEBUG)
         self.clock = 0.0
         self.ready = asyncio.Event()  # it has been in step with an owner
         self._bus = bus
@@ -287,6 +289,9 @@ class Hub:
         for batch in self._asks.due(now):
             self._publish(batch, everywhere=True)
         self._desk.expire()
+        oldest = self._asks.oldest()
+        if oldest is not None and now - oldest > LATE_WELCOME:
+            self._keeper.reassure_newcomers()
         if now >= self._next_second:
             if now - self._next_second > STALL:
                 self.log.warning("what=stalled seconds=%.1f", now - self._next_second)
@@ -296,7 +301,6 @@ class Hub:
             self.clock = now
             self._say_alive()
             self._keeper.second(now)
-            oldest = self._asks.oldest()
             if oldest is not None and now - oldest > LATE:
                 self._keeper.reassure()
         self._timer = self._loop.call_later(BUSY_TICK if self._is_busy() else TICK, self._tick)

@@ -111,11 +111,19 @@ class Keeper:
             self._log.info("what=handshakes_failed %s", counts)
             self._failed.clear()
 
-    def reassure(self) -> None:
-        """Show those who wait for an answer that this gateway lives: it is the owner who is late.
+    def reassure_newcomers(self) -> None:
+        """Show those who wait to be welcomed, once, that this gateway lives.
 
-        A client takes silence for a frozen process, and would dial again in vain.
+        The kernel accepts connections for a frozen process, too; a client takes silence for one,
+        and would dial again in vain.
         """
+        for connection in self._handshakes:
+            if connection.core.state is State.WAITING and not connection.reassured:
+                connection.reassured = True
+                connection.put(_BEAT)
+
+    def reassure(self) -> None:
+        """Show all who wait for an answer that this gateway lives: it is the owner who is late."""
         for part in self._slices:
             for connection in part:
                 waits = connection.asked or connection.core.state is State.WAITING
