@@ -393,8 +393,8 @@ class Moving(Frame, frozen=True):
 
 
 class Beat(Frame, frozen=True):
-    """Still here: at once for a `hello` or `resume`, each second while an answer is late, and
-    after a while with nothing to say.
+    """Still here: while the answer to a `hello` or `resume` takes longer than a moment, each
+    second while any answer is late, and after a while with nothing to say.
     """
 
 
