@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
-from hubbub.frames import Page, PeerList, RoomList, Roster
+from hubbub.errors import Code
+from hubbub.frames import Error, Page, PeerList, RoomList, Roster
 from hubbub.wire import (
     BATCH_BYTES,
+    MAX_BUS_BYTES,
     MESSAGE,
     STREAM,
     STREAM_TOPIC,
@@ -21,6 +24,7 @@ from hubbub.wire import (
 # Bytes in messagepack, roughly, and rather too many.
 _PLAIN = 64
 _PERSON = 80
+LARGEST = MAX_BUS_BYTES - 1024  # bytes of a payload, which goes out with its topic
 Publish = Callable[..., bool]
 
 
@@ -31,8 +35,9 @@ class Mail:
         publish: `Bus.publish`.
     """
 
-    def __init__(self, publish: Publish, term: int) -> None:
+    def __init__(self, publish: Publish, term: int, log: logging.Logger) -> None:
         self._publish = publish
+        self._log = log
         self._term = term
         self._answers: dict[tuple[str, bool], list[Answer]] = {}
 
@@ -50,8 +55,18 @@ class Mail:
 
     def send(self, gateway: str, frame: ToGateway, *, everywhere: bool = False) -> None:
         """Send one frame to one gateway."""
-        topic = gateway_topic(gateway)
-        self._publish(topic, MESSAGE, encoder.encode(frame), everywhere=everywhere)
+        payload = encoder.encode(frame)
+        if len(payload) > LARGEST:
+            # It would cost its receivers their connection to the broker, again and again.
+            self._log.error("what=too_large gateway=%s bytes=%d", gateway, len(payload))
+            if not isinstance(frame, Answers) or len(frame.answers) > 1:
+                return
+            no = frame.answers[0].no
+            error = Error(Code.TOO_LARGE, "the answer is too large to be sent; ask for less")
+            payload = encoder.encode(
+                Answers(frame.term, frame.position, frame.taken, [Answer(no, error)])
+            )
+        self._publish(gateway_topic(gateway), MESSAGE, payload, everywhere=everywhere)
 
     def tell_all(self, payload: bytes, *, everywhere: bool = False) -> None:
         """Publish one batch of the stream."""

@@ -79,9 +79,6 @@ class Known(NamedTuple):
     over: Mapping[int, int]  # ended session -> its sender
 
 
-NOTHING_KNOWN = Known({}, {})
-
-
 class Plan:
     """The changes of one turn. The state below it is only read; `apply` makes them true.
 

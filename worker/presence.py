@@ -136,14 +136,14 @@ def _show_back(plan: Plan, was: Session, here: Session) -> None:
 
 
 def _welcome(plan: Plan, task: Task, id: int, token: str) -> None:
-    no, with_rooms = task.ask.no, isinstance(task.ask.frame, Resume | Hello)
+    no = task.ask.no
 
     def answer(view: View) -> Answer:
         state = view.state
         session = state.sessions.get(id)
         if session is None or session.token != token_hash(token):
             return Answer(no, frames.Error(Code.EXPIRED, "the session is over"))
-        rooms = [state.rooms[room] for room in sorted(session.rooms)] if with_rooms else []
+        rooms = [state.rooms[room] for room in sorted(session.rooms)]
         welcome = Welcome(
             0,
             session.id,

@@ -73,7 +73,7 @@ class Tenure:
             seconds=settings.stream_seconds,
         )
         self._view = View(state, settings, self._report, {})
-        self._mail = Mail(bus.publish, term)
+        self._mail = Mail(bus.publish, term, log)
         self._gateways = Gateways(settings.gateway_lease)
         for gateway in state.of_gateway:
             self._gateways.heard(gateway, self._loop.time())
