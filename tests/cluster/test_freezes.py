@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 import hubbub
 from tests.cluster.test_kills import said
 from tests.fixtures import ClusterFactory
 from tests.native import RawClient
-from tests.support import eventually, slack
+from tests.support import eventually, passing, slack
 from tests.swarm import Swarm
 
 
+@pytest.mark.parametrize("longer", [0, pytest.param(20, marks=pytest.mark.long)])
 async def test_with_a_frozen_gateway_the_others_serve_on_and_newcomers_are_served(
-    make_cluster: ClusterFactory,
+    make_cluster: ClusterFactory, longer: float
 ) -> None:
     """“the others' delivery goes on …, new clients are served within 5 s (the kernel keeps handing
     it connections: the client dials again), its people are gone within the lease …; after SIGCONT
@@ -48,6 +51,7 @@ async def test_with_a_frozen_gateway_the_others_serve_on_and_newcomers_are_serve
                 return not here & there
 
             await eventually(gone, 12 - (time.monotonic() - since))
+        await passing(longer)
         frozen.thaw()
         await said(swarm, 80)
         await swarm.finish()
