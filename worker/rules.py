@@ -200,8 +200,10 @@ def _answered_before(plan: Plan, task: Task, digest: bytes) -> bool:
     """Answer a request that was done before as it was answered then."""
     frame = task.ask.frame
     assert isinstance(frame, Say | Join | Leave | Nick | Bye)
-    session = plan.session(task.ask.session)
-    sender = session.sender if session else plan.known.over.get(task.ask.session)
+    asking = task.ask.session
+    # Whoever it was when the turn began: a goodbye earlier in it undoes nothing.
+    session = plan.session(asking) or plan.state.sessions.get(asking)
+    sender = session.sender if session else plan.known.over.get(asking)
     if sender is None:
         return False
     done = plan.done_before(sender, frame.id)

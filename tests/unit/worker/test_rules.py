@@ -108,6 +108,16 @@ def test_what_was_stored_is_acknowledged_even_when_it_would_be_refused_now() -> 
     assert code_of(world.ask(Say(0, id_of(3), "lobby", "hello"), alice)) == "expired"
 
 
+def test_a_goodbye_in_the_same_turn_does_not_undo_what_was_stored() -> None:
+    """An acknowledgement that was lost is given again, whatever has happened since."""
+    world = World()
+    alice = world.person("alice", "lobby")
+    frame = Say(0, id_of(1), "lobby", "hello")
+    stored = world.ask(frame, alice)
+    answers = world.turn(world.task(Bye(0, id_of(2)), alice), world.task(frame, alice))
+    assert answers[1].reply == stored
+
+
 def test_saying_where_one_is_not_is_refused() -> None:
     """“Join the room first.”"""
     world = World()
