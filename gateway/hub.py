@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 
 from gateway.asks import Asks
 from gateway.connection import Connection
@@ -13,12 +12,13 @@ from gateway.keeper import Keeper
 from gateway.rooms import Room, Rooms
 from gateway.stream import Stream
 from gateway.sync import Sync
+from gateway.waiting import Waiting
 from hubbub import wire
 from hubbub.bus import Bus
 from hubbub.errors import Code, RemoteProtocolError
 from hubbub.frames import ClientFrame, Moving, encoder
 from hubbub.settings import Settings
-from hubbub.wire import Answer, Kind, StreamBatch
+from hubbub.wire import Kind, StreamBatch
 
 OWNER = wire.shard_topic(0)  # the active worker owns all shards
 TICK = 1.0  # seconds
@@ -27,7 +27,6 @@ LATE_WELCOME = 0.1  # the same for those who wait to be welcomed: they dial agai
 LATE = 0.5  # seconds without an answer of the owner's, then clients are shown that we live
 GATHER = 0.003  # seconds between batches of asks; the owner waits longer before it stores
 STALL = 2.0  # seconds without a turn: this process was stopped, its clients were not silent
-WAITING_ANSWERS = 20_000  # bundles that wait for their position; the rest is answered again
 
 
 class Hub:
@@ -47,7 +46,7 @@ class Hub:
         self._asks: Asks[Context] = Asks(gateway, settings.request_within)
         self._rooms = Rooms(self._stream, self._fetch)
         self._desk = Desk(self._asks, self._rooms, self._loop.time, self.wake, self._log_opened)
-        self._waiting: deque[tuple[int, int, list[Answer]]] = deque()  # term, position, answers
+        self._waiting = Waiting()
         self._woken = False
         self._draining = False
         self._keeper = Keeper(settings, self.wake, log)
@@ -97,8 +96,7 @@ class Hub:
             self._lose_step()
         if isinstance(frame, wire.Answers):
             self._stream.see_position(frame.position)
-            if len(self._waiting) < WAITING_ANSWERS:
-                self._waiting.append((frame.term, frame.position, frame.answers))
+            self._waiting.add(frame.term, frame.position, frame.answers)
         elif isinstance(frame, wire.Missing):
             for batch in self._asks.missing(frame.first, frame.last):
                 self._publish(batch, everywhere=True)
@@ -253,25 +251,16 @@ class Hub:
 
     def _act(self) -> None:
         """Act on the answers whose position has been delivered, in the order in which they came."""
-        later: deque[tuple[int, int, list[Answer]]] = deque()
-        while self._waiting:
-            term, position, answers = self._waiting.popleft()
-            if term != self._stream.term:
-                continue  # of an owner that is no more: the same was asked again
-            if not self._stream.in_step or position > self._stream.position:
-                later.append((term, position, answers))
-                continue
-            held = []
-            for answer in answers:
-                # While a room's log is read, its people lack what answers may speak of.
-                if self._rooms.fetching and not isinstance(answer.reply, wire.Fetched):
-                    held.append(answer)
-                    continue
+        stream, rooms = self._stream, self._rooms
+        while stream.in_step:
+            only_logs = rooms.fetching > 0
+            for answer, position in self._waiting.take(
+                stream.term, stream.position, only_logs=only_logs
+            ):
                 self._desk.act(answer, position)
-            if held:
-                later.append((term, position, held))
-        self._waiting = later
-        self._rooms.settle()
+            if not only_logs or rooms.fetching:
+                break
+        rooms.settle()
 
     def _repair(self, now: float) -> None:
         self._ask_sync()

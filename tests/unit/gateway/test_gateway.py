@@ -441,14 +441,14 @@ async def test_after_a_stop_of_the_gateway_nobody_is_called_silent() -> None:
 
 async def test_who_says_nothing_is_sent_beats_and_then_closed() -> None:
     """“Any byte counts as life”; a beat after some silence of the gateway's own."""
-    async with staged(beat_after=1.5, close_after=4) as stage:
+    async with staged(beat_after=1.5, close_after=7) as stage:
         silent, lively = await stage.people("Silent", "Lively")
 
         async def is_closed() -> bool:
             await lively.ping()
             return silent.is_closed
 
-        await eventually(is_closed, within=10)
+        await eventually(is_closed, within=15)
         assert silent.beats >= 2
         assert silent.seen[-1]["code"] == "timeout"
         assert not lively.is_closed
