@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import time
+from contextlib import ExitStack
 
 import pytest
 
+from tests import lossy
 from tests.cluster.test_kills import said
 from tests.fixtures import ClusterFactory
 from tests.support import Cluster, Process, passing, slack
@@ -19,8 +21,8 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 async def hurt(cluster: Cluster, numbers: random.Random) -> str:
     """Kill, stop or freeze one process, and bring it back; what was done."""
-    kind = numbers.choice([cluster.gateways, cluster.brokers, cluster.workers])
-    process: Process = numbers.choice(kind)
+    kinds = [kind for kind in (cluster.gateways, cluster.brokers, cluster.workers) if kind]
+    process: Process = numbers.choice(numbers.choice(kinds))
     how = numbers.choice(["killed", "stopped", "frozen"])
     seconds = numbers.choice([0.0, 0.5, 2.0, 6.0])
     if how == "frozen":
@@ -39,13 +41,8 @@ async def hurt(cluster: Cluster, numbers: random.Random) -> str:
     return f"{process.name} {how} for {seconds} s"
 
 
-@pytest.mark.long
-@pytest.mark.timeout(600)
-async def test_whatever_dies_or_freezes_the_conversation_stays_exact(
-    make_cluster: ClusterFactory,
-) -> None:
-    """“Anyone may die.” CHAOS_SECONDS and CHAOS_SEED choose another run."""
-    cluster = await make_cluster(gateways=3, workers=2)
+async def go_through(cluster: Cluster) -> None:
+    """Talk while one thing after the other happens; then all must have been exact."""
     numbers = random.Random(SEED)
     done: list[str] = []
     async with Swarm([cluster.server(number) for number in range(3)], 20) as swarm:
@@ -57,3 +54,28 @@ async def test_whatever_dies_or_freezes_the_conversation_stays_exact(
         await swarm.finish(within=60)
         assert await swarm.faults() == [], done
         assert [t.client.name for t in swarm.talkers if t.restarted] == [], done
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_whatever_dies_or_freezes_the_conversation_stays_exact(
+    make_cluster: ClusterFactory,
+) -> None:
+    """“Anyone may die.” CHAOS_SECONDS and CHAOS_SEED choose another run."""
+    await go_through(await make_cluster(gateways=3, workers=2))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_whatever_dies_while_the_bus_loses_frames_the_conversation_stays_exact(
+    make_cluster: ClusterFactory,
+) -> None:
+    """“Pub/sub may lose anything at any time.” One frame in 20, canaries aside."""
+    with ExitStack() as stack:
+        brokers = [stack.enter_context(lossy.LossyBroker().running()) for _ in range(2)]
+        for number, broker in enumerate(brokers):
+            broker.loses = lossy.at_random(0.05, SEED * 10 + number)
+        bus = ",".join(broker.address for broker in brokers)
+        cluster = await make_cluster(gateways=3, workers=2, brokers=0, bus=bus)
+        await go_through(cluster)
+        await cluster.stop()
