@@ -173,6 +173,37 @@ async def test_while_everything_restarts_a_client_loses_nothing(cluster: Cluster
         assert client.sender == sender
 
 
+async def test_after_its_session_is_over_a_client_comes_back_without_gap_or_double(
+    make_cluster: ClusterFactory,
+) -> None:
+    """`expired`: a new hello with the same name, and the rooms again from where it was."""
+    cluster = await make_cluster(gateways=2, left_after=0.5, resume_within=1.5)
+    async with (
+        hubbub.connect(cluster.server(0), name="Radha") as radha,
+        hubbub.connect(cluster.server(1), name="Rita") as rita,
+    ):
+        await radha.join("lobby")
+        await rita.join("lobby")
+        sender = radha.sender
+        await rita.say("lobby", "before")
+        await radha.ping()
+        cluster.gateways[0].kill()
+        await rita.say("lobby", "between")
+
+        async def is_over() -> bool:
+            return [peer.name for peer in await rita.peers()] == ["Rita"]
+
+        await eventually(is_over, 10)
+        await cluster.restart(cluster.gateways[0])
+        await radha.say("lobby", "I am back")
+        await rita.say("lobby", "after")
+        wanted = ["before", "between", "I am back", "after"]
+        assert await texts_until(radha, "after") == wanted
+        assert await texts_until(rita, "after") == wanted
+        assert radha.name == "Radha"
+        assert radha.sender != sender
+
+
 async def test_who_comes_and_goes_is_told(shared: Cluster, room: str) -> None:
     async with hubbub.connect(shared.server(0), name="Radha") as radha:
         await radha.join(room)
