@@ -26,8 +26,9 @@ examples:
   hubbub tail ops -n 50                    the last 50 entries, and what follows
   hubbub COMMAND --help                    all about one command
 
-exit codes: 0 done, 2 wrong usage, 65 a text that cannot be sent, 69 no server could be reached,
-75 not known whether it was done, or try later, 77 not allowed
+exit codes: 0 done, 2 wrong usage, 65 a text that cannot be sent, 66 no input, 69 no server could be
+reached, 74 a file cannot be read or written, 75 not known whether it was done, or try later,
+77 not allowed
 """
 
 

@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from typing import TextIO
 
 import hubbub
 from hubbub.cli import common
@@ -14,6 +15,7 @@ from hubbub.cli.conversation import Conversation, Look
 from hubbub.cli.input import lines_of
 from hubbub.cli.render import visible
 
+TELL_AFTER = 1.5  # seconds without a connection before that is told
 MANUAL = """\
 On a terminal you type, and what others say appears above your line; /help lists the commands.
 From a pipe, or with --input, each line is sent in order once the room is joined; your own lines are
@@ -40,9 +42,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Talk."""
-    typed = args.input is None and sys.stdin.isatty() and sys.stdout.isatty()
+    typed = args.input is None and _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
     descriptor = 0
-    if args.input not in (None, "-"):
+    if args.input in (None, "-"):
+        if common.stdin_is_closed():
+            return common.NO_INPUT
+    else:
         try:
             descriptor = os.open(args.input, os.O_RDONLY)
         except OSError as error:
@@ -54,9 +59,12 @@ def run(args: argparse.Namespace) -> int:
 async def _chat(args: argparse.Namespace, descriptor: int, *, typed: bool) -> int:
     look = Look(json=args.json, timestamps=args.timestamps, typed=typed)
     addresses = common.addresses(args.server)
+    loop = asyncio.get_running_loop()
+    late = loop.call_later(TELL_AFTER, common.complain, "connecting ...")
     async with hubbub.connect(
         *addresses, name=args.name, agent="hubbub chat", connect_within=args.connect_within
     ) as client:
+        late.cancel()
         tell = common.complain if not typed else _tell_on_screen
         talk = Conversation(client, look, _show, tell)
         if typed:
@@ -98,6 +106,10 @@ async def _read(
         if talk.over.is_set():
             break
     await talk.finish()
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()  # None: closed by whoever started us
 
 
 def _show(line: str) -> None:

@@ -15,7 +15,7 @@ from hubbub.cli.render import visible
 from hubbub.errors import Code, HubbubError, Refused, Unreachable
 
 OK, FAILED, USAGE = 0, 1, 2
-BAD_DATA, NO_INPUT, UNREACHABLE, BUG, TRY_LATER, NOT_ALLOWED = 65, 66, 69, 70, 75, 77
+BAD_DATA, NO_INPUT, UNREACHABLE, BUG, IO_ERROR, TRY_LATER, NOT_ALLOWED = 65, 66, 69, 70, 74, 75, 77
 
 _CODES = {
     Code.BAD_NAME: USAGE,
@@ -75,14 +75,21 @@ def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     try:
         return asyncio.run(_until_terminated(main))
     except* HubbubError as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+        error = _first(group)
         complain(str(error))
         code = exit_code(error)
     except* BrokenPipeError:
         raise BrokenPipeError from None
+    except* OSError as group:  # standard input is closed, or the state directory not ours
+        complain(str(_first(group)))
+        code = IO_ERROR
     return code
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _until_terminated(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
@@ -114,6 +121,14 @@ def state_dir() -> Path:
     path = Path(base if base.startswith("/") else Path("~/.local/state").expanduser()) / "hubbub"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def stdin_is_closed() -> bool:
+    """Whether there is no standard input; its number may then belong to anything. Complains."""
+    if sys.stdin is not None:
+        return False
+    complain("standard input is closed")
+    return True
 
 
 def room_of(typed: str) -> str:

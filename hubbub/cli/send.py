@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import sys
 from collections import deque
 
 import hubbub
@@ -16,6 +15,7 @@ from hubbub.client import Client
 from hubbub.client_requests import check_text
 from hubbub.frames import Ok
 
+STDIN = 0
 MANUAL = """\
 Without TEXT every line of standard input that is not empty is one message, sent in order. Nobody
 sees you enter or leave. It prints nothing and exits with 0 only once all is stored.
@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if text is not None and not text.strip():
         common.complain("there is no text to send")
         return common.USAGE
-    if text is not None and "\n" in text:
-        text = text.rstrip("\n")
+    if text is None and common.stdin_is_closed():
+        return common.NO_INPUT
     return common.run(lambda: _send(args, text))
 
 
@@ -85,7 +85,7 @@ async def _send(args: argparse.Namespace, text: str | None) -> int:
 async def _send_lines(args: argparse.Namespace, client: Client, room: str) -> None:
     """Send standard input line by line, a bounded number of them on their way."""
     waiting: deque[asyncio.Future[Ok]] = deque()
-    async for line in lines_of(sys.stdin.fileno()):
+    async for line in lines_of(STDIN):
         if line.strip():
             check_text(line)
             waiting.append(client.say_nowait(room, line))
@@ -96,7 +96,7 @@ async def _send_lines(args: argparse.Namespace, client: Client, room: str) -> No
 
 
 async def _all_lines() -> list[str]:
-    texts = [line async for line in lines_of(sys.stdin.fileno()) if line.strip()]
+    texts = [line async for line in lines_of(STDIN) if line.strip()]
     for line in texts:
         check_text(line)
     return texts

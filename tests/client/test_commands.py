@@ -284,6 +284,16 @@ async def test_send_exits_once_it_is_stored(shared: Cluster, room: str) -> None:
     assert await stored(shared, room) == ["the build is green", "one", "two"]
 
 
+def test_a_closed_standard_input_is_told(shared: Cluster) -> None:
+    for command in ("chat", "send"):
+        argv, env = shared.command(command, *(["lobby"] if command == "send" else []))
+        found = subprocess.run(
+            ["sh", "-c", 'exec "$@" <&-', "sh", *argv], capture_output=True, env=env, check=False
+        )
+        assert found.returncode == 66
+        assert found.stderr == b"hubbub: standard input is closed\n"
+
+
 async def test_nobody_sees_send_and_tail(shared: Cluster, room: str) -> None:
     """“`send` and `tail` attach without presence.”"""
     async with hubbub.connect(shared.server(), name="Radha") as radha:
