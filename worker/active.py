@@ -6,10 +6,12 @@ import asyncio
 import gc
 import logging
 import signal
+import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from hubbub import wire
 from hubbub.bus import Bus, broker_addresses
@@ -20,7 +22,10 @@ from worker.shard import Shard
 from worker.store import Store
 from worker.version import database_path
 
-EX_LEASE_LOST = 75  # whoever watches us starts us again, as a standby
+# Whoever watches us starts us again.
+EX_LEASE_LOST = 75
+EX_TRY_LATER = 75
+START_AGAIN_AFTER = 1.0  # seconds: or it would be tried in a busy loop
 BUS_WITHIN = 5.0  # seconds
 NOTE_FILE = "epoch"
 
@@ -83,7 +88,10 @@ class _Active:
             if migration.returncode != 0:
                 raise ConfigError("the database could not be brought to this version's schema")
         data = self._settings.data_dir
-        store = await loop.run_in_executor(thread, Store, database_path(data), data / NOTE_FILE)
+        try:
+            store = await loop.run_in_executor(thread, Store, database_path(data), data / NOTE_FILE)
+        except (sqlite3.Error, SQLAlchemyError) as error:
+            return await self._database_failed(error)
         try:
             term = await shard.begin(store)
             gc.freeze()
@@ -105,9 +113,17 @@ class _Active:
         except LeaseLost as error:
             self._log.error("what=lease_lost why=%r", str(error))
             return EX_LEASE_LOST
+        except (sqlite3.Error, SQLAlchemyError) as error:
+            return await self._database_failed(error)
         finally:
             await loop.run_in_executor(thread, store.close)
         return 0
+
+    async def _database_failed(self, error: Exception) -> int:
+        """Neither readable nor writable: perhaps later, for whoever starts us again."""
+        self._log.error("what=database_failed why=%r", str(error))
+        await asyncio.sleep(START_AGAIN_AFTER)
+        return EX_TRY_LATER
 
     def _beat(self) -> None:
         """Count up while the loop turns; a commit in the thread does not stop it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 
 
 def migrate(path: Path) -> None:
@@ -38,5 +39,16 @@ def migrate(path: Path) -> None:
     engine.dispose()
 
 
+def main(path: Path) -> int:
+    """Migrate; returns the exit status, and says in one line why it failed."""
+    try:
+        migrate(path)
+    except (sa.exc.SQLAlchemyError, CommandError) as error:
+        reason = getattr(error, "orig", None) or error
+        print(f"worker: database {path}: {reason}", file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    migrate(Path(sys.argv[1]))
+    sys.exit(main(Path(sys.argv[1])))

@@ -368,6 +368,35 @@ async def test_a_newer_database_is_refused_in_one_sentence(make_cluster: Cluster
     assert "newer Hubbub (schema 9999, this one knows 1)" in line
 
 
+async def test_a_database_that_fails_is_told_in_a_line_and_tried_again_later(
+    make_cluster: ClusterFactory,
+) -> None:
+    """“Clear refusals”; and no busy loop of starts."""
+    cluster = await make_cluster(gateways=0, brokers=1)
+    worker = cluster.workers[0]
+    assert await worker.stop() == 0
+    with sqlite3.connect(cluster.data / "hubbub.db") as database:
+        database.execute("ALTER TABLE leases RENAME TO elsewhere")
+    database.close()
+    worker.forgiven = True
+    since = time.monotonic()
+    worker.start()
+    await eventually(lambda: not worker.alive)
+    assert time.monotonic() - since >= 1.0
+    assert await worker.stop() == 75
+    assert "what=database_failed why='no such table: leases'" in worker.output()
+    assert "Traceback" not in worker.output()
+    (cluster.data / "hubbub.db").unlink()
+    with sqlite3.connect(cluster.data / "hubbub.db") as database:
+        database.execute("CREATE TABLE rooms (other)")
+    database.close()
+    worker.start()
+    await eventually(lambda: not worker.alive)
+    assert await worker.stop() == 78
+    assert "hubbub.db: table rooms already exists" in worker.output()
+    assert "Traceback" not in worker.output()
+
+
 async def test_a_lock_taken_while_sigterm_comes_leaves_a_clean_exit(
     make_cluster: ClusterFactory,
 ) -> None:
