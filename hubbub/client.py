@@ -43,7 +43,7 @@ from hubbub.frames import (
     Say,
     Status,
 )
-from hubbub.names import name_key
+from hubbub.names import check_name, name_key
 
 _ReplyT = TypeVar("_ReplyT", bound=Reply)
 
@@ -101,6 +101,12 @@ def connect(
     )
 
 
+def _reason(error: Exception | None) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # the loop's own text is for programmers
+    return str(error or "no answer")
+
+
 class Client:
     """A session with the cluster that survives lost connections.
 
@@ -140,6 +146,8 @@ class Client:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Client:
+        if self._name is not None:
+            check_name(self._name)
         self._session_or_none = session = Session(
             self.addresses,
             name=self._name,
@@ -156,8 +164,7 @@ class Client:
         except TimeoutError:
             await self._close(None, goodbye=False)
             where = ", ".join(f"{host}:{port}" for host, port in self.addresses)
-            why = session.last_error or "no answer"
-            raise Unreachable(f"no server at {where}: {why}") from None
+            raise Unreachable(f"no server at {where}: {_reason(session.last_error)}") from None
         except BaseException as error:
             await self._close(error, goodbye=False)
             raise

@@ -70,7 +70,7 @@ class Session:
         self._loop = loop
         self._addresses = itertools.cycle(addresses)
         self._visible = visible
-        self._agent = agent
+        self._agent = agent[:64]
         self._patience = patience
         self._link: Link | None = None
         self._flushing = False

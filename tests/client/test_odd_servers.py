@@ -74,8 +74,11 @@ async def test_nobody_there_is_unreachable_within_the_given_time() -> None:
     async with serving(Peer.gone) as server:
         address = server.address
     began = time.monotonic()
-    with pytest.raises(hubbub.Unreachable):
+    with pytest.raises(hubbub.Unreachable, match=f"{address}: Connection refused"):
         async with hubbub.connect(address, connect_within=0.5):
+            pass
+    with pytest.raises(hubbub.Refused, match="white space"):
+        async with hubbub.connect(address, name="Ra dha"):
             pass
     assert 0.4 < time.monotonic() - began < 2
 
