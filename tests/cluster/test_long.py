@@ -9,6 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
+import hubbub
+from hubbub.frames import Person
 from tests import lossy
 from tests.cluster.test_kills import said
 from tests.fixtures import ClusterFactory
@@ -41,6 +43,12 @@ async def hurt(cluster: Cluster, numbers: random.Random) -> str:
     return f"{process.name} {how} for {seconds} s"
 
 
+async def roster(cluster: Cluster, gateway: int) -> list[Person]:
+    """Who is in the lobby, as one gateway has it."""
+    async with hubbub.connect(cluster.server(gateway), visible=False) as watcher:
+        return (await watcher.join("lobby")).members
+
+
 async def go_through(cluster: Cluster) -> None:
     """Talk while one thing after the other happens; then all must have been exact."""
     numbers = random.Random(SEED)
@@ -54,6 +62,12 @@ async def go_through(cluster: Cluster) -> None:
         await swarm.finish(within=60)
         assert await swarm.faults() == [], done
         assert [t.client.name for t in swarm.talkers if t.restarted] == [], done
+        names = sorted(talker.client.name for talker in swarm.talkers)
+        for number in range(3):
+            here = [
+                person.name for person in await roster(cluster, number) if person.state == "here"
+            ]
+            assert sorted(here) == names, (number, done)
 
 
 @pytest.mark.long
