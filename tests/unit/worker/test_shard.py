@@ -1,0 +1,174 @@
+"""The loop: when it takes a turn, and what it does when one fails in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import cast
+
+import pytest
+import pytest_asyncio
+
+from hubbub import wire
+from hubbub.bus import Bus
+from hubbub.frames import Error, Hello, Join, Ok, Say, Welcome
+from hubbub.settings import Settings
+from hubbub.wire import Answer, Answers, Ask, Batch, OwnerFrame
+from tests.support import eventually
+from worker import rooms
+from worker.migrate import migrate
+from worker.shard import Shard
+from worker.store import Store
+
+GATHER_ASKS = Settings().gather_asks
+LOG = logging.getLogger("test")
+
+
+class Line:
+    """Stands where the bus is: one drain of the sockets for each batch that is handed in."""
+
+    good = 2
+    subscribers: frozenset[bytes] = frozenset()
+
+    def __init__(self) -> None:
+        self.handlers: dict[bytes, Callable[[int, bytes, int], None]] = {}
+        self.turns: list[Callable[[], None]] = []
+        self.published: list[tuple[bytes, int]] = []  # topic and position, in order
+        self.answers: dict[int, Answer] = {}
+        self._no = 0
+        self._number = 0
+
+    def subscribe(self, topic: bytes, handler: Callable[[int, bytes, int], None]) -> None:
+        self.handlers[topic] = handler
+
+    def on_turn(self, callback: Callable[[], None]) -> None:
+        self.turns.append(callback)
+
+    def on_vanished(self, callback: Callable[[bytes], None]) -> None:
+        pass
+
+    def publish(
+        self, topic: bytes, kind: bytes, payload: bytes, *, everywhere: bool = False
+    ) -> bool:
+        if topic == wire.STREAM_TOPIC:
+            self.published.append((topic, wire.peek_stream(payload)[1]))
+            return True
+        frame = wire.decode_to_gateway(payload)
+        if isinstance(frame, Answers):
+            self.published.append((topic, frame.position))
+            self.answers.update((answer.no, answer) for answer in frame.answers)
+        return True
+
+    def send(self, *asks: tuple[OwnerFrame, int, int]) -> list[int]:
+        """Hand in one batch; the numbers of its asks."""
+        self._number += 1
+        made = []
+        for frame, session, generation in asks:
+            self._no += 1
+            made.append(Ask(self._no, session, generation, frame))
+        batch = Batch("g1", 1, self._number, 1, False, made)
+        self.handlers[wire.shard_topic(0)](wire.MESSAGE[0], wire.encoder.encode(batch), 0)
+        for callback in self.turns:
+            callback()
+        return [ask.no for ask in made]
+
+    async def ask(self, *asks: tuple[OwnerFrame, int, int], within: float = 5.0) -> list[Answer]:
+        """Hand in one batch and wait for its answers."""
+        nos = self.send(*asks)
+        await eventually(lambda: all(no in self.answers for no in nos), within)
+        return [self.answers[no] for no in nos]
+
+
+class Running:
+    """A shard at work, with one person in the lobby."""
+
+    def __init__(self, line: Line, session: int) -> None:
+        self.line = line
+        self.session = session
+
+    def say(self, text: str) -> tuple[OwnerFrame, int, int]:
+        """An ask."""
+        return Say(0, os.urandom(16), "lobby", text), self.session, 1
+
+
+@pytest_asyncio.fixture
+async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Running]:
+    """A shard over a real database; the parameter is its `gather`."""
+    migrate(tmp_path / "hubbub.db")
+    settings = Settings(data=str(tmp_path), gather=request.param)
+    line, thread = Line(), ThreadPoolExecutor(max_workers=1)
+    loop = asyncio.get_running_loop()
+    store = await loop.run_in_executor(thread, Store, tmp_path / "hubbub.db", tmp_path / "epoch")
+    shard = Shard(settings, "worker-1.0", cast(Bus, line), thread, LOG)
+    await shard.begin(store)
+    task = asyncio.create_task(shard.run(), name="shard")
+    (answer,) = await line.ask((Hello(0, os.urandom(16), "alice"), 0, 0))
+    assert isinstance(answer.reply, Welcome)
+    # So many at once are never gathered any longer.
+    await line.ask(*[(Join(0, os.urandom(16), "lobby"), answer.session, 1)] * GATHER_ASKS)
+    line.published.clear()
+    yield Running(line, answer.session)
+    shard.stop()
+    await task
+    await loop.run_in_executor(thread, store.close)
+    thread.shutdown()
+
+
+@pytest.mark.parametrize("running", [0.3], indirect=True)
+async def test_what_comes_soon_after_a_commit_shares_the_next(running: Running) -> None:
+    """“A quiet room waits for nothing; a busy one shares its trips.”"""
+    line = running.line
+    nos = [no for n in range(30) for no in line.send(running.say(str(n)))]
+    await eventually(lambda: all(no in line.answers for no in nos))
+    replies = [line.answers[no].reply for no in nos]
+    assert [reply.seq for reply in replies if isinstance(reply, Ok)] == list(range(1, 31))
+    positions = [position for topic, position in line.published if topic == wire.STREAM_TOPIC]
+    assert len(set(positions)) == 1
+
+
+@pytest.mark.parametrize("running", [30.0], indirect=True)
+async def test_when_enough_waits_it_is_not_gathered_any_longer(running: Running) -> None:
+    """“Or when `gather_asks` wait.”"""
+    await running.line.ask(*(running.say(str(n)) for n in range(GATHER_ASKS)))
+
+
+@pytest.mark.parametrize("running", [0.0], indirect=True)
+async def test_the_stream_goes_out_before_the_answers_that_stand_at_its_position(
+    running: Running,
+) -> None:
+    """“First the stream, then the answers.”"""
+    for n in range(5):
+        await running.line.ask(running.say(str(n)))
+    topics = [topic for topic, _ in running.line.published]
+    assert topics == [wire.STREAM_TOPIC, wire.gateway_topic("g1")] * 5
+    positions = [position for _, position in running.line.published]
+    assert positions == sorted(positions)
+    assert positions[0::2] == positions[1::2]
+
+
+@pytest.mark.parametrize("running", [0.0], indirect=True)
+async def test_a_bug_of_ours_in_one_ask_is_answered_and_spares_the_others(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """“Nothing that a client sends” stops the owner, and the log has the traceback."""
+    real = rooms.say
+
+    def bad(plan: object, task: object, session: object, frame: Say, digest: bytes) -> None:
+        real(plan, task, session, frame, digest)  # type: ignore[arg-type]
+        if frame.text == "trigger":
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(rooms, "say", bad)
+    texts = ["one", "trigger", "two"]
+    answers = await running.line.ask(*(running.say(text) for text in texts))
+    first, broken, last = (answer.reply for answer in answers)
+    assert isinstance(broken, Error)
+    assert broken.code == "internal"
+    assert isinstance(first, Ok)
+    assert isinstance(last, Ok)
+    assert (first.seq, last.seq) == (1, 2)
+    assert "what=broken_input" in caplog.text
