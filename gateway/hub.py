@@ -170,8 +170,9 @@ class Hub:
         question = wire.Sync(self.gateway, term, self._sync.no, sessions, rooms)
         self._publish(question, everywhere=again)
 
-    def _on_synced(self, frame: wire.Synced) -> None:
-        if not self._sync.answer(frame.no):
+    def _on_synced(self, part: wire.Synced) -> None:
+        frame = self._sync.answer(part)
+        if frame is None:
             return
         rooms = self._rooms
         is_same = rooms.epoch in (0, frame.epoch)

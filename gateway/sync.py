@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.repeats import Repeats
+from hubbub.wire import Synced
 
 
 class Sync:
@@ -12,6 +15,8 @@ class Sync:
         self.needed = True
         self.no = 0
         self._repeats: Repeats | None = None
+        self._place = (0, 0)  # term and position of the parts that are there
+        self._parts: dict[int, Synced] = {}
 
     def need(self) -> None:
         """Ask anew: an answer on its way was given before what happened now."""
@@ -28,9 +33,21 @@ class Sync:
             return True, False
         return self._repeats.is_due(now), True
 
-    def answer(self, no: int) -> bool:
-        """Take the answer to question `no`: False when it is not the one that is waited for."""
-        if not self.needed or no != self.no:
-            return False
+    def answer(self, frame: Synced) -> Synced | None:
+        """Take one part of an answer: the whole of it once all parts are there, else None.
+
+        Parts belong together when they have one position: asked again, the owner answers anew.
+        """
+        if not self.needed or frame.no != self.no:
+            return None
+        place = frame.term, frame.position
+        if place != self._place:
+            self._place = place
+            self._parts = {}
+        self._parts[frame.part] = frame
+        if len(self._parts) < frame.parts:
+            return None
+        rooms = [room for part in sorted(self._parts) for room in self._parts[part].rooms]
         self.needed = False
-        return True
+        self._parts = {}
+        return msgspec.structs.replace(frame, rooms=rooms, part=0, parts=1)

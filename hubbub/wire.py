@@ -282,7 +282,7 @@ class TooOld(BusFrame, frozen=True):
 
 
 class Synced(BusFrame, frozen=True):
-    """The answer to Sync, true at `position`."""
+    """The answer to Sync, true at `position`; in several parts when the rosters are large."""
 
     term: int
     position: int
@@ -291,6 +291,8 @@ class Synced(BusFrame, frozen=True):
     over: list[int]  # sessions asked about that do not live (with that generation) any more
     rooms: list[Snapshot]
     unknown_rooms: list[int] = []
+    part: int = 0
+    parts: int = 1
 
 
 class Probe(BusFrame, frozen=True):

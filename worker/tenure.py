@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hubbub import __version__, wire
 from hubbub.bus import Bus, broker_addresses
 from hubbub.errors import Code
 from hubbub.frames import Error, GatewayInfo, Report
 from hubbub.settings import Settings
-from hubbub.wire import Alive, Answer, Batch, Draining, Missing, Refill, Sync, TooOld, ToOwner
+from hubbub.wire import (
+    Alive,
+    Answer,
+    Batch,
+    Draining,
+    Missing,
+    Refill,
+    Snapshot,
+    Sync,
+    TooOld,
+    ToOwner,
+)
 from worker import reads
 from worker.gateways import Gateway, Gateways
 from worker.mail import Mail
@@ -26,6 +37,9 @@ MOST_WAITING = 50_000  # inputs; gateways repeat what is not taken
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 MOST_OVER = 1000  # sessions that are over and remembered as just opened
 DEAF_LIMIT = 0.75  # of `request_within`
+# A person takes at most 180 bytes (a name of 32 characters, two numbers, a state): about 1 MiB.
+PART_OF_SYNC = 6000  # people, and what stands for them, in one part of the answer to Sync
+ROOM_IN_SYNC = 2  # a room's own fields, counted as people
 LOOK_AFTER = 1.5  # seconds: by then the brokers have told who subscribes
 REPEAT_POSITION = 1.0  # seconds without a batch
 MOST_AT_ONCE = 2000  # inputs of one transaction: it is not to take longer than a blink
@@ -240,10 +254,13 @@ class Tenure:
     def _synced(self, sync: Sync, over: list[int]) -> None:
         rooms = [self.state.rooms[id] for id in sync.rooms if id in self.state.rooms]
         unknown = [id for id in sync.rooms if id not in self.state.rooms]
-        snapshots = [snapshot(self._view, room) for room in rooms]
+        parts = in_parts([snapshot(self._view, room) for room in rooms])
         position, epoch = self._stream.position, self.state.epoch
-        frame = wire.Synced(self.term, position, epoch, sync.no, over, snapshots, unknown)
-        self._mail.send(sync.gateway, frame, everywhere=True)
+        for part, snapshots in enumerate(parts):
+            frame = wire.Synced(
+                self.term, position, epoch, sync.no, over, snapshots, unknown, part, len(parts)
+            )
+            self._mail.send(sync.gateway, frame, everywhere=True)
         self._log.info(
             "what=synced gateway=%s sessions=%d over=%d rooms=%d",
             sync.gateway,
@@ -277,3 +294,17 @@ class Tenure:
             sorted(gateways, key=lambda each: each.gateway),
             __version__,
         )
+
+
+def in_parts(snapshots: Sequence[Snapshot]) -> list[list[Snapshot]]:
+    """Snapshots in bundles that each fit into one bus message with room to spare; at least one."""
+    parts: list[list[Snapshot]] = [[]]
+    room = PART_OF_SYNC
+    for each in snapshots:
+        size = len(each.roster) + ROOM_IN_SYNC
+        if size > room and parts[-1]:
+            parts.append([])
+            room = PART_OF_SYNC
+        parts[-1].append(each)
+        room -= size
+    return parts
