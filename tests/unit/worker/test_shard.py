@@ -55,7 +55,9 @@ class Line:
         self, topic: bytes, kind: bytes, payload: bytes, *, everywhere: bool = False
     ) -> bool:
         if topic == wire.STREAM_TOPIC:
-            self.published.append((topic, wire.peek_stream(payload)[1]))
+            _, position, items = wire.peek_stream(payload)
+            if items:  # else an old position is repeated
+                self.published.append((topic, position))
             return True
         frame = wire.decode_to_gateway(payload)
         if isinstance(frame, Answers):
