@@ -1,4 +1,4 @@
-"""`python -m bench.worker_core`: what one `say` costs the owner, without bus and gateways.
+"""`python -m bench.worker_core`: what one `say` costs the owner, with no bus and no gateways.
 
 Real batches are decoded, decided, stored in a real database and encoded as answers and stream; only
 the sockets are missing. Prints µs of CPU a `say`, and commits a second, for a few sizes of turn.
