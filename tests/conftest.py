@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -21,6 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """No test hangs; a loaded machine has more time for each (pytest-timeout reads the option)."""
     from tests.support import slack  # not earlier: its asserts are rewritten first
 
+    # A shell without job control starts what is in its background deaf to SIGINT, and so would be
+    # every process that a test interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("timeout", None) is None:
         config.option.timeout = slack(TEST_WITHIN)
 

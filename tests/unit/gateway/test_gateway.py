@@ -449,7 +449,7 @@ async def test_who_says_nothing_is_sent_beats_and_then_closed() -> None:
             return silent.is_closed
 
         await eventually(is_closed, within=15)
-        assert silent.beats >= 2
+        assert silent.beats >= 1
         assert silent.seen[-1]["code"] == "timeout"
         assert not lively.is_closed
 
