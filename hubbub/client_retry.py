@@ -38,9 +38,9 @@ def greet_waits(longest: float) -> Iterator[float]:
     """Seconds to wait for a greeting, for each dial in turn.
 
     Little at first: of several processes on one port one may be frozen, and the kernel goes on
-    handing it connections. The next dial probably meets another, and five fit into five seconds.
+    handing it connections. The next dial probably meets another, and eight fit into five seconds.
     """
-    for share in (0.3, 0.3, 0.4, 0.6):
+    for share in (0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.5):
         yield share * longest
     while True:
         yield longest

@@ -88,6 +88,7 @@ class Session:
         self.ready: asyncio.Future[None] = loop.create_future()
         self.queue = EventQueue(self._catch_up)
         self._greet_waits = greet_waits(patience.greet_within)
+        self._met_silence = False  # the last dial was accepted, and then nothing came
         self.requests = Requests()
         self.rooms = Rooms(self.queue.put, self.queue.put_notice, self._ask_internal)
 
@@ -100,7 +101,8 @@ class Session:
             while not self._stopping and self.error is None:
                 link = await self._open()
                 if link is None:
-                    await asyncio.sleep(next(tries))
+                    if not self._met_silence:  # that was pause enough
+                        await asyncio.sleep(next(tries))
                     continue
                 await link.over
                 if self._loop.time() - link.since > _STEADY:
@@ -119,6 +121,7 @@ class Session:
         host, port = next(self._addresses)
         link = Link(self, self._patience)
         doubted = self._doubt_until
+        self._met_silence = False
         try:
             async with asyncio.timeout(next(self._greet_waits)) as link.greet_deadline:
                 await self._loop.create_connection(lambda: link, host, port)
@@ -129,6 +132,7 @@ class Session:
         except OSError as error:
             self.last_error = error
             if isinstance(error, TimeoutError):
+                self._met_silence = True
                 self.last_error = Unreachable(f"{host}:{port} does not answer")
         except Refused as error:
             self._doubt_until = doubted
