@@ -29,7 +29,10 @@ def broker_addresses(settings: Settings) -> list[BrokerAddress]:
         ConfigError: `bus` is malformed, or leaves loopback without keys.
     """
     if settings.bus:
-        return [tcp_address(part, settings) for part in _parts(settings.bus)]
+        addresses = [tcp_address(part, settings) for part in _parts(settings.bus)]
+        if not addresses:
+            raise ConfigError(f"bus names no address: {settings.bus!r}")
+        return addresses
     return [local_address(settings, number + 1) for number in range(settings.brokers)]
 
 

@@ -77,6 +77,12 @@ def test_a_bus_off_loopback_without_keys_is_refused() -> None:
     assert [a.subscribe for a in inside] == ["tcp://127.0.0.1:7101", "tcp://[::1]:7103"]
 
 
+@pytest.mark.parametrize("bus", [",", "127.0.0.1:7100", "tcp://127.0.0.1", "tcp://127.0.0.1:0"])
+def test_a_bus_that_names_no_broker_is_refused(bus: str) -> None:
+    with pytest.raises(ConfigError, match="bus"):
+        endpoints.broker_addresses(load(HUBBUB_BUS=bus))
+
+
 def test_unix_sockets_of_a_deep_data_directory_stay_below_the_limit(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 75) / ("e" * 75)
     deep.mkdir(parents=True)
