@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-FULL = -1  # `left` of an outbox that takes nothing more for now
+FULL = -1  # `left` of an outbox that takes nothing more until it has been emptied
 
 
 class Transport(Protocol):

@@ -91,7 +91,7 @@ class Stream:
         return self.position + 1, last
 
     def refill(self, now: float) -> tuple[int, int, bool] | None:
-        """The stretch to ask for now and whether it is asked again; None: nothing now."""
+        """The stretch that is to be asked for, and whether it is asked again; None: nothing yet."""
         missing = self.gap()
         if missing is None:
             self._repeats = None

@@ -34,7 +34,7 @@ interpreters = {
 control = [sys.executable, "-m", "supervisor.supervisorctl", "-c", "supervisord.conf"]
 subprocess.run([*control, "shutdown"], check=True, stdout=subprocess.DEVNULL)
 while processes.of_cluster(place) and time.monotonic() < until:
-    time.sleep(0.05)
+    time.sleep(0.05)  # poll
 left = [process.kind for process in processes.of_cluster(place)]
 print(json.dumps({"served": served, "kinds": kinds, "exe": list(interpreters), "left": left}))
 """

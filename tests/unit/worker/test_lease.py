@@ -24,7 +24,7 @@ child = subprocess.Popen(["sleep", "60"], close_fds=False) if "child" in sys.arg
 print("held", child.pid if child else 0, flush=True)
 while True:
     lease.beat()
-    time.sleep(0.05)
+    time.sleep(0.05)  # poll
 """
 
 Hold = Callable[..., "tuple[subprocess.Popen[str], int]"]
