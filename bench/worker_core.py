@@ -25,6 +25,7 @@ from hubbub.frames import Hello, Join, Say, Welcome
 from hubbub.settings import Settings
 from hubbub.wire import Ask, Batch
 from worker.migrate import migrate
+from worker.searching import Searches
 from worker.shard import Shard
 from worker.store import Store
 
@@ -105,12 +106,13 @@ async def measure(directory: Path, people: int, rooms: int, turn: int, says: int
     path = directory / f"{turn}-{rooms}.db"
     migrate(path)
     sink, gateways = Sink(), Gateways()
-    settings = Settings(data=str(directory), gather=0.0)
+    settings = Settings(data=str(directory), gather=0.0, say_rate=0)
     thread = ThreadPoolExecutor(max_workers=1)
     store = await asyncio.get_running_loop().run_in_executor(
         thread, Store, path, directory / f"{turn}-{rooms}.note"
     )
-    shard = Shard(settings, "worker-1.0", cast(Bus, sink), thread, logging.getLogger())
+    log, searches = logging.getLogger(), Searches(path, logging.getLogger())
+    shard = Shard(settings, "worker-1.0", cast(Bus, sink), thread, log, searches=searches)
     term = await shard.begin(store)
     running = asyncio.create_task(shard.run())
     hellos = [(0, 0, Hello(0, os.urandom(16), f"p{n}")) for n in range(people)]
@@ -142,6 +144,7 @@ async def measure(directory: Path, people: int, rooms: int, turn: int, says: int
     )
     shard.stop()
     await running
+    searches.close()
     await asyncio.get_running_loop().run_in_executor(thread, store.close)
     thread.shutdown()
 

@@ -1,10 +1,11 @@
-"""Writes protocol.md from protocol.in.md and hubbub/frames.py; a test fails when it is stale."""
+"""Writes protocol.md from protocol.in.md and hubbub/frames/; a test fails when it is stale."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import io
+import re
 import string
 import sys
 import tokenize
@@ -18,11 +19,12 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hubbub import errors, frames
-from hubbub.frames import Frame
+from hubbub.frames import Frame, SecretFrame
 
 DOCS = Path(__file__).resolve().parent
 TEMPLATE, PAGE = DOCS / "protocol.in.md", DOCS / "protocol.md"
-NOTICE = "<!-- Made by docs/generate_protocol.py from protocol.in.md and hubbub/frames.py. -->"
+_ROOM_PATTERN = next(meta.pattern for meta in typing.get_args(frames.RoomName)[1:])
+NOTICE = "<!-- Made by docs/generate_protocol.py from protocol.in.md and hubbub/frames/. -->"
 
 
 def generate() -> str:
@@ -53,9 +55,10 @@ def _news() -> list[type[Frame]]:
 
 
 def _parts() -> list[type[Frame]]:
-    whole = {*typing.get_args(frames.ClientFrame), *typing.get_args(frames.ServerFrame), Frame}
+    whole = {*typing.get_args(frames.ClientFrame), *typing.get_args(frames.ServerFrame)}
     kinds = [kind for kind in vars(frames).values() if inspect.isclass(kind)]
-    return [kind for kind in kinds if issubclass(kind, Frame) and kind not in whole]
+    bases = {Frame, SecretFrame}
+    return [kind for kind in kinds if issubclass(kind, Frame) and kind not in whole | bases]
 
 
 # --- frames -----------------------------------------------------------------------------------
@@ -77,6 +80,9 @@ def _fields(kind: type[Frame]) -> list[str]:
     rows = []
     for field in msgspec.structs.fields(kind):
         hint = hints[field.name]
+        if hint in (frames.Ref, frames.Id):
+            rows.append(f"| `{field.name}` | [{field.name}](#requests-and-answers) | | |")
+            continue
         notes = [text for text in (_described(hint), comments.get(field.name, "")) if text]
         default = "" if field.required else f"`{_default(field)}`"
         rows.append(f"| `{field.name}` | {_type(hint)} | {default} | {_cell(notes)} |")
@@ -117,7 +123,7 @@ def _type(hint: Any) -> str:
 
 def _limits(meta: msgspec.Meta) -> list[str]:
     if meta.pattern is not None:
-        return ["a [name](#names)"]
+        return [_pattern(meta.pattern)]
     limits = []
     low, high = (meta.ge, meta.le) if meta.ge is not None else (meta.min_length, meta.max_length)
     unit = "" if meta.ge is not None else " long"
@@ -127,6 +133,12 @@ def _limits(meta: msgspec.Meta) -> list[str]:
         above = "2^53 - 1" if high == 2**53 - 1 else f"{high:,}"
         limits.append(f"{low or 0} to {above}{unit}")
     return limits
+
+
+def _pattern(pattern: str) -> str:
+    if words := re.fullmatch(r"\\A\(([a-z|]+)\)\\Z", pattern):
+        return "one of " + ", ".join(f"`{word}`" for word in words[1].split("|"))
+    return "a [room](#names)" if pattern == _ROOM_PATTERN else "a [name](#names)"
 
 
 def _described(hint: Any) -> str:
@@ -172,22 +184,15 @@ def _codes() -> list[str]:
 
 
 def example_frames() -> list[tuple[str, Frame]]:
-    """A short conversation: (who speaks, frame)."""
+    """A guest who registers and talks, and comes again: (who speaks, frame)."""
     key = bytes(range(16))
+    at = 1_700_000_000_000
+    welcome = frames.Welcome(
+        ref=1, session=5, sender=5, name="Rita", token="b3Blbg", epoch=77, gateway="gateway-1"
+    )
     return [
         ("client", frames.Hello(ref=1, id=key, name="Rita")),
-        (
-            "server",
-            frames.Welcome(
-                ref=1,
-                session=5,
-                sender=5,
-                name="Rita",
-                token="b3Blbg",
-                epoch=77,
-                gateway="gateway-1",
-            ),
-        ),
+        ("server", welcome),
         ("client", frames.Join(ref=2, id=key[::-1], room="lobby")),
         (
             "server",
@@ -196,11 +201,24 @@ def example_frames() -> list[tuple[str, Frame]]:
             ),
         ),
         ("client", frames.Say(ref=3, id=b"\xaa" * 16, room="lobby", text="At 5pm")),
+        ("server", frames.Message("lobby", 42, 5, "Rita", "At 5pm", at, 30)),
+        ("server", frames.Ok(ref=3, room="lobby", seq=42, at=at)),
+        ("client", frames.Register(ref=4, id=b"\xbb" * 16, password="correct horse")),
+        ("server", frames.Granted(ref=4, name="Rita", sender=5, device="ZGV2aWNl")),
+        ("client", frames.Bye(ref=5, id=b"\xcc" * 16)),
+        ("server", frames.Ok(ref=5)),
+        # On a new connection.
+        ("client", frames.Login(ref=1, id=b"\xdd" * 16, token="ZGV2aWNl")),
         (
             "server",
-            frames.Message("lobby", 42, 5, "Rita", "At 5pm", 1_700_000_000_000, 30),
+            msgspec.structs.replace(
+                welcome,
+                session=6,
+                token="YWdhaW4",
+                rooms=[frames.RoomState("lobby", 44, 1, 31, mark=42, marked=30)],
+                account=True,
+            ),
         ),
-        ("server", frames.Ok(ref=3, room="lobby", seq=42, at=1_700_000_000_000)),
     ]
 
 

@@ -22,13 +22,29 @@ if TYPE_CHECKING:
     from gateway.desk import Request
     from gateway.rooms import Room
     from gateway.session import Session
+    from hubbub.limits import Buckets
     from hubbub.settings import Settings
 
 ASKED_LIMIT = 256 * 1024  # weight of unanswered requests, then nothing more is read
 REQUEST_WEIGHT = 256  # each counts at least so much: 1,024 may be on their way
 PAGE_WEIGHT = 64 * 1024  # answers to these are large: four may be on their way
 LINGER = 2.0  # seconds for the peer to read why it is closed, and to close
-_LARGE = (frames.History, frames.Members, frames.Rooms, frames.Peers, frames.Join, frames.Resume)
+NEWS_BYTES = 256 * 1024  # of news beyond the outbox's bound, then the peer is given up
+_LARGE = frozenset(
+    {
+        frames.History,
+        frames.Members,
+        frames.Rooms,
+        frames.Peers,
+        frames.Join,
+        frames.Resume,
+        frames.Login,
+        frames.Search,
+        frames.Unread,
+        frames.Restrictions,
+        frames.Audit,
+    }
+)
 
 
 class Owner(Protocol):
@@ -68,6 +84,7 @@ class Connection(asyncio.Protocol):
         "address",
         "agent",
         "asked",
+        "buckets",
         "changes",
         "choked",
         "core",
@@ -97,6 +114,7 @@ class Connection(asyncio.Protocol):
         self.session: Session | None = None
         self.rooms: dict[int, Room] = {}
         self.changes: list[Request] = []  # joins and leaves on their way, in order
+        self.buckets: Buckets | None = None  # its limits, once it has asked for something limited
         self.asked = 0  # weight of requests without an answer
         self.heard = hub.clock
         self.spoke = hub.clock
@@ -232,6 +250,12 @@ class Connection(asyncio.Protocol):
         if not self.is_closing:
             self.outbox.put(data)
             self._hub.to_flush(self)
+
+    def push(self, data: bytes) -> None:
+        """Put news that nobody asked for; who lets too much of it wait is given up."""
+        if not self.is_closing and self.outbox.excess > NEWS_BYTES:
+            self.end(Code.TIMEOUT, "what was sent to you was not read")
+        self.put(data)
 
     def end(self, code: Code, text: str, ref: int | None = None) -> None:
         """Tell the peer why, and close once it has read that or `LINGER` is over."""

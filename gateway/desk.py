@@ -10,18 +10,33 @@ import msgspec
 
 from gateway.asks import Asks
 from gateway.connection import Connection
+from gateway.entrance import NO_ANSWER, Entrance
 from gateway.native import State
+from gateway.people import People
 from gateway.rooms import Room, Rooms
 from gateway.session import Session
 from hubbub import frames
 from hubbub.errors import Code
 from hubbub.frames import ClientFrame, Error, Ok, Page, Roster, Welcome
-from hubbub.names import name_key
+from hubbub.limits import Buckets, Kind as LimitKind, Limits, kind_of
+from hubbub.names import DIRECT, name_key
 from hubbub.wire import Answer, Fetch, Fetched, Lost
 
-_NO_ANSWER = "the cluster did not answer in time; ask again with the same id"
 _NO_SESSION = "the cluster does not answer; try again, or another gateway"
 _OVER = {Code.REPLACED.value, Code.EXPIRED.value}  # the session is not this connection's any more
+_WITH_AGENT = (frames.Hello, frames.Login, frames.Resume)
+_WITH_ROOMS = (frames.Login, frames.Resume)  # their welcome may list some
+_CHANGES = (frames.Join, frames.Leave)  # answered in the order in which they were asked
+# May end the session that asks: it is answered before its connection ends.
+_FAREWELLS = (frames.Bye, frames.Unregister, frames.Revoke, frames.Suspend)
+_WATCHED = frozenset({*_CHANGES, *_FAREWELLS})
+_LAST = (frames.Bye, frames.Unregister)  # nothing follows their `ok`
+_MANY = {
+    LimitKind.SAY: "messages",
+    LimitKind.CHANGE: "changes",
+    LimitKind.READ: "questions",
+    LimitKind.SEARCH: "searches",
+}
 
 
 class Request:
@@ -29,13 +44,11 @@ class Request:
 
     __slots__ = ("answer", "connection", "frame", "room", "weight")
 
-    def __init__(
-        self, connection: Connection, frame: ClientFrame, weight: int, room: Room | None
-    ) -> None:
+    def __init__(self, connection: Connection, frame: ClientFrame, weight: int) -> None:
         self.connection = connection
         self.frame = frame
         self.weight = weight
-        self.room = room  # one that stays followed until the answer is there
+        self.room: Room | None = None  # one that stays followed until the answer is there
         self.answer: tuple[Answer, int] | None = None  # that waits for its turn, and its position
 
 
@@ -70,28 +83,38 @@ class Desk:
     """Binds requests to sessions and answers to connections.
 
     Args:
-        asks: the stream to the owner.
+        asks: what is asked of the owner.
+        people: who has a session here.
         rooms: who is where.
+        entrance: acts on what puts a connection into rooms.
+        limits: how much one connection may ask.
         now: the time.
         wake: have the turn ended soon.
-        log_opened: called when a session has its connection here.
+        typed: called when somebody types in a room.
     """
 
     def __init__(
         self,
         asks: Asks[Context],
+        people: People,
         rooms: Rooms,
+        entrance: Entrance,
+        limits: Limits,
+        *,
         now: Callable[[], float],
         wake: Callable[[], None],
-        log_opened: Callable[[Connection], None],
+        typed: Callable[[Session, Room], None],
     ) -> None:
-        self.sessions: dict[int, Connection] = {}
         self._asks = asks
+        self._people = people
         self._rooms = rooms
+        self._entrance = entrance
+        self._limits = limits
         self._now = now
         self._wake = wake
-        self._log_opened = log_opened
+        self._typed = typed
         self._pings: list[tuple[Connection, int, int]] = []
+        self._settled: list[tuple[Connection, int]] = []  # answered here; the next turn may go on
         # Until then greetings may be old: this process was frozen, and who waited has gone on.
         self.stale_until = 0.0
 
@@ -103,44 +126,99 @@ class Desk:
         if isinstance(frame, frames.Ping):
             self._pings.append((connection, frame.ref, weight))
             return
+        now = self._now()
         session = connection.session
-        size = connection.core.size
         if session is None:
-            if self._now() < self.stale_until and connection.peer_has_left():
-                # It may have its session elsewhere by now: passed on, this would take it away.
-                connection.finish("peer gone")
-                return
-            connection.core.state = State.WAITING
-            if isinstance(frame, frames.Hello | frames.Resume):
-                connection.agent = frame.agent
-            self._asks.add(
-                frame,
-                Request(connection, frame, weight, None),
-                self._now(),
-                address=connection.address,
-                snapshot=isinstance(frame, frames.Resume),
-                size=size,
-            )
+            self._greet(connection, frame, weight, now)
             return
-        room = None
-        if isinstance(frame, frames.Join):
-            room = self._rooms.named(frame.room)
-            if room is not None:
-                room.expected += 1
-        elif isinstance(frame, frames.Bye):
-            connection.parted = True
-        request = Request(connection, frame, weight, room)
-        if isinstance(frame, frames.Join | frames.Leave):
-            connection.changes.append(request)
+        if (kind := kind_of(type(frame))) is not None:
+            buckets = connection.buckets
+            if buckets is None:
+                buckets = connection.buckets = Buckets()
+            if wait := buckets.take(kind, self._limits, now):
+                text = f"too many {_MANY[kind]} at once; wait {wait:.1f} s"
+                error = Error(Code.LIMIT, text, frame.ref, retry_after=round(wait, 3))
+                self._answer_here(connection, error, weight)
+                return
+        if isinstance(frame, frames.Typing):
+            self._answer_here(connection, self._type(connection, session, frame), weight)
+            return
+        request = Request(connection, frame, weight)
+        if type(frame) in _WATCHED:
+            self._watch(request, session)
         self._asks.add(
             frame,
             request,
-            self._now(),
+            now,
             session=session.number,
             generation=session.generation,
-            snapshot=isinstance(frame, frames.Join) and room is None,
-            size=size,
+            snapshot=isinstance(frame, frames.Join) and request.room is None,
+            size=connection.core.size,
         )
+
+    def _watch(self, request: Request, session: Session) -> None:
+        """Note what is on its way that changes what this connection takes part in."""
+        connection, frame = request.connection, request.frame
+        if isinstance(frame, frames.Join):
+            request.room = self._rooms.named(frame.room)
+            if request.room is not None:
+                request.room.expected += 1
+        if isinstance(frame, _CHANGES):
+            connection.changes.append(request)
+        else:
+            session.farewells += 1
+            connection.parted = connection.parted or isinstance(frame, frames.Bye)
+
+    def _greet(self, connection: Connection, frame: ClientFrame, weight: int, now: float) -> None:
+        """Ask for a session."""
+        if now < self.stale_until and connection.peer_has_left():
+            # It may have its session elsewhere by now: passed on, this would take it away.
+            connection.finish("peer gone")
+            return
+        connection.core.state = State.WAITING
+        if isinstance(frame, _WITH_AGENT):
+            connection.agent = frame.agent
+        self._asks.add(
+            frame,
+            Request(connection, frame, weight),
+            now,
+            address=connection.address,
+            snapshot=isinstance(frame, _WITH_ROOMS),
+            size=connection.core.size,
+        )
+
+    def _answer_here(self, connection: Connection, reply: Error | Ok, weight: int) -> None:
+        """Answer without asking the owner.
+
+        The request goes on counting until the turn ends: one that asks without end is read no
+        faster than others are served.
+        """
+        connection.answer(reply)
+        self._settled.append((connection, weight))
+
+    def _type(self, connection: Connection, session: Session, frame: frames.Typing) -> Error | Ok:
+        room = self._rooms.named(frame.room)
+        if room is None and frame.room.startswith(DIRECT):
+            # "@NAME" is a name that only the two use.
+            key, own = name_key(frame.room), session.sender
+            pairs = (one for one in connection.rooms.values() if one.pair)
+            room = next((one for one in pairs if one.is_called(key, own)), None)
+        if room is None or room.id not in connection.rooms:
+            return Error(Code.NOT_MEMBER, "join the room first", frame.ref)
+        if session.sender in room.roster:  # else nobody is to see that they are there
+            self._typed(session, room)
+        return Ok(frame.ref, room.name)
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether `go_on` has something to do."""
+        return bool(self._settled)
+
+    def go_on(self) -> None:
+        """Let those who were answered here ask more."""
+        settled, self._settled = self._settled, []
+        for connection, weight in settled:
+            connection.answered(weight)
 
     def flush_pings(self) -> None:
         """Ask one ping for all of this turn."""
@@ -155,13 +233,8 @@ class Desk:
 
     def closing(self, connection: Connection) -> None:
         """A connection takes part no more: leave its rooms here, and tell the owner."""
-        for room in list(connection.rooms.values()):
-            self._rooms.leave(connection, room)
-        session = connection.session
-        if session is None or self.sessions.get(session.number) is not connection:
-            return
-        del self.sessions[session.number]
-        if not connection.parted:
+        session = self._people.remove(connection)
+        if session is not None and not connection.parted:
             self._part(session.number, session.generation, Lost())
 
     def _part(self, session: int, generation: int, frame: Lost | frames.Bye) -> None:
@@ -175,7 +248,7 @@ class Desk:
         context = self._asks.answered(answer.no)
         reply = answer.reply
         if isinstance(context, Request):
-            if isinstance(context.frame, frames.Join | frames.Leave):
+            if isinstance(context.frame, _CHANGES):
                 context.answer = answer, position
                 self._act_in_order(context.connection)
             else:
@@ -190,7 +263,7 @@ class Desk:
                 self._rooms.fetched(reply.room_id, reply.events)
             else:
                 self._rooms.fetch_again(context.room_id)
-        elif isinstance(reply, Welcome) and answer.session not in self.sessions:
+        elif isinstance(reply, Welcome) and answer.session not in self._people.sessions:
             # Given up, and made after all: nobody will ever use it.
             self._part(answer.session, answer.generation, Lost())
 
@@ -198,7 +271,7 @@ class Desk:
         """Answer what has waited too long: neither done nor refused."""
         for context in self._asks.expire(self._now()):
             if isinstance(context, Request):
-                text = _NO_ANSWER if context.connection.session else _NO_SESSION
+                text = NO_ANSWER if context.connection.session else _NO_SESSION
                 code = Code.UNKNOWN if context.connection.session else Code.UNAVAILABLE
                 if context in context.connection.changes:
                     context.connection.changes.remove(context)
@@ -207,7 +280,7 @@ class Desk:
                 self._act_in_order(context.connection)
             elif isinstance(context, Pings):
                 for connection, ref, weight in context.waiting:
-                    connection.answer(Error(Code.UNKNOWN, _NO_ANSWER, ref))
+                    connection.answer(Error(Code.UNKNOWN, NO_ANSWER, ref))
                     connection.answered(weight)
             elif isinstance(context, Fetching):
                 self._rooms.fetch_again(context.room_id)
@@ -233,14 +306,18 @@ class Desk:
             return
         if isinstance(reply, Ok):
             connection.answer(Ok(frame.ref, reply.room, reply.seq, reply.at))
-            self._done(connection, frame)
+            if isinstance(frame, _LAST):
+                connection.parted = True
+                connection.finish(type(frame).__name__.lower())
         elif isinstance(reply, Error):
             self._refuse(request, reply)
             return
         elif isinstance(reply, Welcome):
-            self._welcome(request, reply, answer, position)
+            self._entrance.welcome(connection, frame, reply, answer, position)
+        elif isinstance(reply, Roster) and isinstance(frame, frames.Join):
+            self._entrance.join(connection, frame, reply, answer, position)
         elif isinstance(reply, Roster):
-            self._roster(request, reply, answer, position)
+            self._entrance.roster(connection, reply, frame.ref)
         elif isinstance(reply, Page) and isinstance(frame, frames.History):
             if frame.after is not None:
                 reply = self._rooms.catch_up(connection, reply, frame.after, position)
@@ -251,14 +328,6 @@ class Desk:
         else:
             connection.answer(_with_ref(reply, frame.ref))
         connection.answered(request.weight)
-
-    def _done(self, connection: Connection, frame: ClientFrame) -> None:
-        if isinstance(frame, frames.Leave):
-            room = self._rooms.named(frame.room)
-            if room is not None:
-                self._rooms.leave(connection, room)
-        elif isinstance(frame, frames.Bye):
-            connection.finish("bye")
 
     def _refuse(self, request: Request, error: Error) -> None:
         connection = request.connection
@@ -276,69 +345,26 @@ class Desk:
         connection.answered(request.weight)
 
     def _release(self, request: Request) -> None:
-        """A room that was kept for this answer may go once it is acted on."""
+        """What was kept for this answer may go once it is acted on."""
         room, request.room = request.room, None
         if room is not None:
             room.expected -= 1
             self._rooms.drop_if_empty(room)
+        session = request.connection.session
+        if session is not None and isinstance(request.frame, _FAREWELLS):
+            session.farewells -= 1
+            self._people.end_if_over(request.connection)
 
     def _abandoned(self, frame: ClientFrame, answer: Answer) -> None:
         """The client left before it was answered: nobody else may hold what it was given."""
         if not isinstance(answer.reply, Welcome):
             return
-        if isinstance(frame, frames.Hello):
+        if isinstance(frame, frames.Hello | frames.Login):
             # Nobody has the token, so nobody can resume: free the name at once.
             bye = frames.Bye(0, secrets.token_bytes(16))
             self._part(answer.session, answer.generation, bye)
         else:
             self._part(answer.session, answer.generation, Lost())
-
-    # --- sessions and rooms ---------------------------------------------------------------
-
-    def _welcome(self, request: Request, reply: Welcome, answer: Answer, position: int) -> None:
-        connection, frame = request.connection, request.frame
-        followed = [self._rooms.follow(snapshot, position) for snapshot in answer.rooms]
-        if not all(followed):
-            for snapshot in answer.rooms:
-                self._rooms.drop_if_empty(self._rooms.named(snapshot.room))
-            connection.core.state = State.NEW
-            connection.answer(Error(Code.UNKNOWN, _NO_ANSWER, frame.ref))
-            return
-        older = self.sessions.pop(answer.session, None)
-        if older is not None:
-            older.parted = True
-            older.end(Code.REPLACED, "the session was resumed on another connection")
-        connection.session = Session(answer.session, answer.generation, reply.sender, reply.name)
-        self.sessions[answer.session] = connection
-        connection.core.state = State.READY
-        cursors = {}
-        if isinstance(frame, frames.Resume):
-            cursors = {name_key(name): cursor for name, cursor in frame.rooms.items()}
-        rooms = [room for state in reply.rooms if (room := self._rooms.named(state.room))]
-        for room in rooms:
-            self._rooms.settle_one(room)
-        states = [room.state() for room in rooms]
-        connection.answer(msgspec.structs.replace(reply, ref=frame.ref, rooms=states))
-        for room in rooms:
-            self._rooms.enter(connection, room, cursors.get(room.key))
-        self._log_opened(connection)
-
-    def _roster(self, request: Request, reply: Roster, answer: Answer, position: int) -> None:
-        connection, frame = request.connection, request.frame
-        followed = all(self._rooms.follow(snapshot, position) for snapshot in answer.rooms)
-        room = self._rooms.named(reply.room)
-        if room is not None:
-            self._rooms.settle_one(room)
-            # The copy is as true as the answer, and newer.
-            connection.answer(room.roster_frame(frame.ref, reply.epoch))
-        if not isinstance(frame, frames.Join):
-            if room is None:
-                connection.answer(_with_ref(reply, frame.ref))
-            return
-        if room is None or not followed:
-            connection.answer(Error(Code.UNKNOWN, _NO_ANSWER, frame.ref))
-            return
-        self._rooms.enter(connection, room, frame.since)
 
 
 def _with_ref(reply: frames.Reply | Fetched, ref: int) -> frames.Frame:

@@ -8,15 +8,20 @@ import logging
 from gateway.asks import Asks
 from gateway.connection import Connection
 from gateway.desk import Context, Desk
+from gateway.entrance import Entrance
 from gateway.keeper import Keeper
+from gateway.people import People
 from gateway.rooms import Room, Rooms
+from gateway.session import Session
 from gateway.stream import Stream
 from gateway.sync import Sync
+from gateway.typing import Typing, decode as decode_typing
 from gateway.waiting import Waiting
 from hubbub import wire
 from hubbub.bus import Bus
 from hubbub.errors import Code, RemoteProtocolError
-from hubbub.frames import ClientFrame, Moving, encoder
+from hubbub.frames import ClientFrame, Moving, Typists, encoder
+from hubbub.limits import Limits
 from hubbub.settings import Settings
 from hubbub.wire import Kind, StreamBatch
 
@@ -45,7 +50,19 @@ class Hub:
         self._sync = Sync()
         self._asks: Asks[Context] = Asks(gateway, settings.request_within)
         self._rooms = Rooms(self._stream, self._fetch)
-        self._desk = Desk(self._asks, self._rooms, self._loop.time, self.wake, self._log_opened)
+        self._people = People(self._rooms)
+        self._desk = Desk(
+            self._asks,
+            self._people,
+            self._rooms,
+            Entrance(self._people, self._rooms, self._stream, self._log_opened),
+            Limits.of(settings),
+            now=self._loop.time,
+            wake=self.wake,
+            typed=self._typed,
+        )
+        self._typing = Typing()
+        self._typing_timer: asyncio.TimerHandle | None = None
         self._waiting = Waiting()
         self._woken = False
         self._draining = False
@@ -65,12 +82,16 @@ class Hub:
 
     def stop(self) -> None:
         """End the ticking."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._typing_timer):
+            if timer is not None:
+                timer.cancel()
 
     # --- the bus --------------------------------------------------------------------------
 
     def _on_stream(self, kind: int, data: bytes, offset: int) -> None:
+        if kind == wire.TYPING[0]:
+            self._on_typing(data, offset)
+            return
         try:
             batches = self._stream.offer(data, offset)
         except RemoteProtocolError as error:
@@ -135,18 +156,7 @@ class Hub:
                 # Declared dead while alive: say so, and get the sessions back.
                 self._stream.lose_step()
             return
-        connection = self._desk.sessions.get(item.sender)
-        if connection is None or connection.session is None:
-            return
-        if item.kind == Kind.SESSION_RENAMED:
-            connection.session.name = item.body.decode(errors="replace")
-        elif (
-            item.kind == Kind.SESSION_OVER
-            and connection.session.is_over_at(item.seq)
-            and not connection.parted
-        ):
-            connection.parted = True
-            connection.end(Code.REPLACED, "the session goes on elsewhere, or has ended")
+        self._people.apply(item)
 
     def _lose_step(self) -> None:
         """Out of step with the owner: deliver and ask nothing until synced."""
@@ -161,30 +171,20 @@ class Hub:
         ask, again = self._sync.ask(self._loop.time())
         if not ask:
             return
-        sessions = [
-            (connection.session.number, connection.session.generation)
-            for connection in self._desk.sessions.values()
-            if connection.session is not None
-        ]
+        sessions, inside = [], []
+        for connection in self._people.sessions.values():
+            if connection.session is not None:
+                sessions.append((connection.session.number, connection.session.generation))
+                inside.append(wire.rooms_digest(connection.rooms))
         term, rooms = self._stream.term, [room.id for room in self._rooms.all()]
-        question = wire.Sync(self.gateway, term, self._sync.no, sessions, rooms)
+        question = wire.Sync(self.gateway, term, self._sync.no, sessions, rooms, inside)
         self._publish(question, everywhere=again)
 
     def _on_synced(self, part: wire.Synced) -> None:
         frame = self._sync.answer(part)
         if frame is None:
             return
-        rooms = self._rooms
-        is_same = rooms.epoch in (0, frame.epoch)
-        lost = rooms.synced(frame.rooms) if is_same else rooms.all()
-        rooms.epoch = frame.epoch
-        for room in lost:
-            self._close_all_of(room)
-        for number in frame.over:
-            connection = self._desk.sessions.get(number)
-            if connection is not None:
-                connection.parted = True
-                connection.end(Code.EXPIRED, "the session is over, or goes on elsewhere")
+        self._people.synced(frame)
         batches = self._stream.begin(frame.position)
         self._asks.begin(frame.term, self._loop.time())
         for batch in batches:
@@ -193,12 +193,6 @@ class Hub:
         self.ready.set()
         if not self._stream.in_step:
             self._lose_step()
-
-    def _close_all_of(self, room: Room) -> None:
-        """The numbering is another one now: its people must load the room anew."""
-        for connection in [*room.live.values(), *room.behind]:
-            connection.end(Code.EPOCH_CHANGED, "the rooms were restored: load them anew")
-        self._rooms.forget(room)
 
     # --- the turn -------------------------------------------------------------------------
 
@@ -214,6 +208,7 @@ class Hub:
         self._rooms.settle()
         if self._waiting:
             self._act()
+        self._desk.go_on()
         now = self._loop.time()
         self._desk.flush_pings()
         self._flush_asks(now)
@@ -225,6 +220,8 @@ class Hub:
                 outbox.flush()
             self._keeper.written(dirty)
         self._woken = False
+        if self._desk.has_settled:
+            self.wake()
         timer = self._timer
         if timer is not None and self._is_busy() and now + BUSY_TICK < timer.when():
             timer.cancel()
@@ -295,6 +292,35 @@ class Hub:
                 self._keeper.reassure()
         self._timer = self._loop.call_later(BUSY_TICK if self._is_busy() else TICK, self._tick)
         self._end_turn()
+
+    # --- typing ---------------------------------------------------------------------------
+
+    def _typed(self, session: Session, room: Room) -> None:
+        """Somebody here types: tell all gateways, this one too, together with who else does."""
+        now = self._loop.time()
+        is_waiting = self._typing.note((room.id, session.sender, session.name), now)
+        if is_waiting and self._typing_timer is None:
+            due = max(now, self._typing.due)
+            self._typing_timer = self._loop.call_at(due, self._tell_typing)
+
+    def _tell_typing(self) -> None:
+        self._typing_timer = None
+        batch = wire.TypingBatch(self.gateway, self._typing.take(self._loop.time()))
+        self._bus.publish(wire.STREAM_TOPIC, wire.TYPING, wire.encoder.encode(batch))
+
+    def _on_typing(self, data: bytes, offset: int) -> None:
+        try:
+            typing = decode_typing(memoryview(data)[offset:])
+        except RemoteProtocolError as error:
+            self.log.error("what=bad_typing why=%r", error.text)
+            return
+        now = self._loop.time()
+        for typist in typing:
+            room_id, sender, name = typist
+            room = self._rooms.get(room_id)
+            if room is not None and self._typing.is_shown(typist, now):
+                news = encoder.encode(Typists(room.name, sender, name))
+                self._rooms.show(room, news, but=sender)
 
     # --- connections ----------------------------------------------------------------------
 

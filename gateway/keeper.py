@@ -105,6 +105,8 @@ class Keeper:
         self._turn = (self._turn + 1) % len(self._slices)
         for connection in list(self._slices[self._turn]):
             self._look_at_silence(connection, now)
+            if connection.buckets is not None and connection.buckets.is_full(now):
+                connection.buckets = None  # new ones would be the same: who idles needs none
         if self._failed and now - self._failed_logged >= FAILED_EVERY:
             self._failed_logged = now
             counts = " ".join(f"{why.replace(' ', '_')}={n}" for why, n in self._failed.items())

@@ -13,6 +13,7 @@ from gateway.claim import Claim, claim
 from gateway.connection import Connection
 from gateway.doors import PEEK, door_for
 from gateway.hub import Hub
+from hubbub.addresses import address_key, is_loopback
 from hubbub.errors import Code
 from hubbub.frames import Error, encoder
 
@@ -202,21 +203,6 @@ class Listener:
             self._log.warning("what=turned_away count=%d open=%d", self._turned_away, self._open)
             self._turned_away = 0
         self._timer = self._loop.call_later(TICK, self._tick)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address, as the kernel gives it, is this machine's own loopback."""
-    return host.startswith(("127.", "::ffff:127.")) or host == "::1"
-
-
-def address_key(host: str) -> str:
-    """What counts as one address: an IPv4 address or an IPv6 /64, the least a customer has."""
-    if ":" not in host:
-        return host
-    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    if packed.startswith(b"\0" * 10 + b"\xff\xff"):
-        return socket.inet_ntop(socket.AF_INET, packed[12:])
-    return packed[:8].hex()
 
 
 def raise_descriptor_limit() -> int:

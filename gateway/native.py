@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import typing
 from typing import NamedTuple
 
 import msgpack
@@ -26,24 +27,10 @@ class State(enum.Enum):
     CLOSING = "closing"  # nothing more is read
 
 
-_FIRST: frozenset[type[Frame]] = frozenset({frames.Hello, frames.Resume})
-_LATER: frozenset[type[Frame]] = frozenset(
-    {
-        frames.Join,
-        frames.Leave,
-        frames.Say,
-        frames.Nick,
-        frames.History,
-        frames.Members,
-        frames.Rooms,
-        frames.Peers,
-        frames.Status,
-        frames.Ping,
-        frames.Bye,
-    }
-)
+_GREETINGS: frozenset[type[Frame]] = frozenset({frames.Hello, frames.Login, frames.Resume})
+_LATER: frozenset[type[Frame]] = frozenset(typing.get_args(ClientFrame)) - _GREETINGS
 ACCEPTS: dict[State, frozenset[type[Frame]]] = {
-    State.NEW: _FIRST,
+    State.NEW: _GREETINGS,
     State.WAITING: frozenset(),  # next_frame() gives nothing until it is over
     State.READY: _LATER,
     State.CLOSING: frozenset(),
@@ -214,11 +201,15 @@ class NativeProtocol:
         self._unpacker, self._scanner = None, None
 
 
+_TEXTS = ("`$.text`", "`$.reaction`", "`$.password`", "`$.old`", "`$.new`")
+_NAMES = ("`$.room`", "`$.name`", "`$.to`")
+
+
 def _code_for(reason: str) -> Code:
     """Which code fits what the decoder says, by the field that it names last."""
-    if reason.endswith("`$.text`") and "length <=" in reason:
+    if reason.endswith(_TEXTS) and "length <=" in reason:
         return Code.TOO_LARGE
-    if reason.endswith(("`$.room`", "`$.name`")) and ("regex" in reason or "length" in reason):
+    if reason.endswith(_NAMES) and ("regex" in reason or "length" in reason):
         return Code.BAD_NAME
     return Code.BAD_FRAME
 

@@ -67,6 +67,13 @@ class Outbox:
         self.left -= len(data)
         self.parts.append(data)
 
+    @property
+    def excess(self) -> int:
+        """Bytes that wait beyond the bound; negative: that many still fit."""
+        if self.left >= 0:
+            return -self.left
+        return self.waiting + sum(map(len, self.parts)) - self._limit
+
     def flush(self) -> None:
         """Write what this turn has, in one go."""
         parts = self.parts

@@ -81,7 +81,12 @@ class Rooms:
 
     def named(self, name: str) -> Room | None:
         """The room of that name, if it is followed."""
-        return self._by_key.get(name_key(name))
+        room = self._by_key.get(name_key(name))
+        return None if room is None or room.closed else room
+
+    def get(self, room_id: int) -> Room | None:
+        """The room with that id, if it is followed."""
+        return self._by_id.get(room_id)
 
     # --- what comes from the stream -------------------------------------------------------
 
@@ -128,28 +133,53 @@ class Rooms:
 
     def _fall_behind(self, room: Room, connection: Connection, following: int) -> None:
         room.behind[connection] = None
-        connection.outbox.put(encoder.encode(Behind(room.name, following, room.head, self.epoch)))
+        head = max(room.head, following - 1)  # less, while the log is being read
+        connection.outbox.put(encoder.encode(Behind(room.name, following, head, self.epoch)))
         self.dirty[connection.outbox] = connection
+
+    def show(self, room: Room, data: bytes, *, but: int) -> None:
+        """Put what may be lost to those who take it now, without the person `but`."""
+        self.settle_one(room)
+        size = len(data)
+        for outbox, connection in room.live.items():
+            session = connection.session
+            if session is None or session.sender == but:
+                continue
+            if outbox.left >= size or outbox.fits(size):
+                outbox.put(data)
+                self.dirty[outbox] = connection
 
     # --- who is where ---------------------------------------------------------------------
 
-    def follow(self, snapshot: Snapshot, position: int) -> bool:
+    def follow(self, snapshot: Snapshot, position: int, *, skip: int = 0) -> bool:
         """Begin to follow a room as it stood at `position`, brought up to now.
+
+        Args:
+            snapshot: how it stood.
+            position: after which batch.
+            skip: and after how many items of the next one.
 
         False when the stream is not kept back to there: sync.
         """
         if snapshot.room_id in self._by_id:
             return True
-        since = self._stream.replay(snapshot.room_id, position)
+        since = self._stream.replay(snapshot.room_id, position, skip=skip)
         if since is None:
             return False
-        room = Room(snapshot)
+        room = self.adopt(snapshot)
         for item in since:
             room.apply(item)
         room.shown = room.head
-        self._by_id[room.id] = room
-        self._by_key[room.key] = room
         return True
+
+    def adopt(self, snapshot: Snapshot) -> Room:
+        """Begin to follow a room that stands just so; one that is followed is left as it is."""
+        room = self._by_id.get(snapshot.room_id)
+        if room is None:
+            room = Room(snapshot)
+            self._by_id[room.id] = room
+            self._by_key[room.key] = room
+        return room
 
     def enter(self, connection: Connection, room: Room, cursor: int | None) -> None:
         """Make a connection live from the head on, or behind from its cursor on.

@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from gateway.repeats import Repeats
-from hubbub.wire import Item, StreamBatch, peek_stream, unpack_stream
+from hubbub.wire import Item, Kind, StreamBatch, peek_stream, unpack_stream
 
 HELD_BYTES = 8 * 1024 * 1024  # of batches that came too early; what is beyond is asked for again
 RECENT_BYTES = 4 * 1024 * 1024  # of batches kept for replay
 RECENT_BATCHES = 500  # ten seconds of a busy stream
+_EVERYBODY = (False, 0)
+_OF_SESSIONS = (Kind.SESSION_OVER, Kind.SESSION_RENAMED)  # their `sender` is a session
+
+
+class Place(NamedTuple):
+    """Where an item stands in the stream."""
+
+    position: int
+    number: int  # in its batch, from 0
+
+
+def _concerns(item: Item) -> tuple[bool, int]:
+    """Whom an item concerns: whether a session is meant, and its number, or a person's."""
+    if item.kind == Kind.ANNOUNCEMENT:
+        return _EVERYBODY
+    return item.kind in _OF_SESSIONS, item.sender
+
+
+class _Kept:
+    """A batch that was delivered."""
+
+    __slots__ = ("_personal", "items", "position", "size")
+
+    def __init__(self, batch: StreamBatch, size: int) -> None:
+        self.position = batch.position
+        self.items = batch.items
+        self.size = size
+        self._personal: dict[tuple[bool, int], list[int]] | None = None
+
+    def personal(self, sender: int, session: int) -> list[tuple[Place, Item]]:
+        """What concerns one person, one session, or everybody who has one."""
+        index = self._personal
+        if index is None:
+            index = self._personal = {}
+            for at, item in enumerate(self.items):
+                if item.kind >= Kind.SESSION_OVER:
+                    index.setdefault(_concerns(item), []).append(at)
+        if not index:
+            return []
+        found = [
+            at
+            for key in ((False, sender), (True, session), _EVERYBODY)
+            for at in index.get(key, ())
+        ]
+        return [(Place(self.position, at), self.items[at]) for at in sorted(found)]
 
 
 class Stream:
@@ -26,7 +73,7 @@ class Stream:
         self._known = 0  # the highest position heard of, in this term
         self._held: dict[int, bytes] = {}
         self._held_bytes = 0
-        self._recent: deque[tuple[int, list[Item], int]] = deque()
+        self._recent: deque[_Kept] = deque()
         self._recent_bytes = 0
         self._repeats: Repeats | None = None
         self._asked = 0  # up to here, when a gap was last asked for
@@ -107,30 +154,53 @@ class Stream:
         self._asked = missing[1]
         return *missing, again
 
-    def replay(self, room: int, after: int) -> Iterator[Item] | None:
-        """The items of `room` in positions above `after`, up to now; None: not kept so long."""
-        if after >= self.position:
-            return iter(())
-        if not self._recent or self._recent[0][0] > after + 1:
+    def replay(self, room: int, after: int, *, skip: int = 0) -> Iterator[Item] | None:
+        """What the room had in positions above `after`, up to now; None: not kept so long.
+
+        `skip` items of the first of these positions are left out.
+        """
+        batches = self._above(after)
+        if batches is None:
             return None
         return (
             item
-            for position, items, _ in self._recent
-            if position > after
-            for item in items
-            if item.room == room
+            for kept in batches
+            for item in (kept.items[skip:] if kept is batches[0] else kept.items)
+            if item.room == room and item.kind < Kind.SESSION_OVER
         )
 
+    def personal(self, sender: int, session: int, after: int) -> list[tuple[Place, Item]] | None:
+        """What concerned one person (who has this session) above position `after`, and no room.
+
+        None: not kept so long.
+        """
+        batches = self._above(after)
+        if batches is None:
+            return None
+        return [found for kept in batches for found in kept.personal(sender, session)]
+
     # --- inside ---------------------------------------------------------------------------
+
+    def _above(self, after: int) -> list[_Kept] | None:
+        """The batches in positions above `after`, in order; None: not kept so long."""
+        if after >= self.position:
+            return []
+        if not self._recent or self._recent[0].position > after + 1:
+            return None
+        # Most often that is the last one or two of hundreds.
+        above = list(
+            itertools.takewhile(lambda kept: kept.position > after, reversed(self._recent))
+        )
+        return above[::-1]
 
     def _deliver(self, data: bytes, offset: int) -> StreamBatch:
         batch = unpack_stream(data, offset)
         self.position = batch.position
         size = len(data)
-        self._recent.append((batch.position, batch.items, size))
+        self._recent.append(_Kept(batch, size))
         self._recent_bytes += size
         while self._recent_bytes > RECENT_BYTES or len(self._recent) > RECENT_BATCHES:
-            self._recent_bytes -= self._recent.popleft()[2]
+            self._recent_bytes -= self._recent.popleft().size
         if self.position >= self._asked:
             self._repeats = None  # what was asked for is here: another gap is another question
         return batch

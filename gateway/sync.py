@@ -47,7 +47,15 @@ class Sync:
         self._parts[frame.part] = frame
         if len(self._parts) < frame.parts:
             return None
-        rooms = [room for part in sorted(self._parts) for room in self._parts[part].rooms]
+        parts = [self._parts[part] for part in sorted(self._parts)]
         self.needed = False
         self._parts = {}
-        return msgspec.structs.replace(frame, rooms=rooms, part=0, parts=1)
+        return msgspec.structs.replace(
+            frame,
+            over=sorted({session for part in parts for session in part.over}),
+            rooms=[room for part in parts for room in part.rooms],
+            unknown_rooms=sorted({room for part in parts for room in part.unknown_rooms}),
+            inside=list(dict(one for part in parts for one in part.inside).items()),
+            part=0,
+            parts=1,
+        )

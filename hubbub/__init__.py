@@ -14,35 +14,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hubbub.client import Client as Client
-    from hubbub.client import Stretch as Stretch
-    from hubbub.client import connect as connect
-    from hubbub.client_events import Disconnected as Disconnected
-    from hubbub.client_events import EpochReset as EpochReset
-    from hubbub.client_events import Lacking as Lacking
-    from hubbub.client_events import Reconnected as Reconnected
-    from hubbub.client_events import RoomLost as RoomLost
+    from hubbub.client import (
+        Client as Client,
+        RoomView as RoomView,
+        SearchHit as SearchHit,
+        SearchResult as SearchResult,
+        Stretch as Stretch,
+        connect as connect,
+    )
+    from hubbub.client_events import (
+        Disconnected as Disconnected,
+        EpochReset as EpochReset,
+        Lacking as Lacking,
+        Reconnected as Reconnected,
+        RoomLost as RoomLost,
+    )
     from hubbub.client_retry import Patience as Patience
-    from hubbub.errors import Code as Code
-    from hubbub.errors import EpochChanged as EpochChanged
-    from hubbub.errors import HubbubError as HubbubError
-    from hubbub.errors import OutcomeUnknown as OutcomeUnknown
-    from hubbub.errors import Refused as Refused
-    from hubbub.errors import RemoteProtocolError as RemoteProtocolError
-    from hubbub.errors import Unreachable as Unreachable
-    from hubbub.frames import Event as Event
-    from hubbub.frames import Message as Message
-    from hubbub.frames import Presence as Presence
+    from hubbub.errors import (
+        Code as Code,
+        EpochChanged as EpochChanged,
+        HubbubError as HubbubError,
+        OutcomeUnknown as OutcomeUnknown,
+        Refused as Refused,
+        RemoteProtocolError as RemoteProtocolError,
+        Unreachable as Unreachable,
+    )
+    from hubbub.frames import (
+        Announcement as Announcement,
+        Event as Event,
+        Invited as Invited,
+        Joined as Joined,
+        Marked as Marked,
+        Message as Message,
+        Parted as Parted,
+        Presence as Presence,
+        Typists as Typists,
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "hubbub.client": "Client Stretch connect",
+    "hubbub.client": "Client RoomView SearchHit SearchResult Stretch connect",
     "hubbub.client_events": "Disconnected EpochReset Lacking Reconnected RoomLost",
     "hubbub.client_retry": "Patience",
     "hubbub.errors": "Code EpochChanged HubbubError OutcomeUnknown Refused RemoteProtocolError"
     " Unreachable",
-    "hubbub.frames": "Event Message Presence",
+    "hubbub.frames": "Announcement Event Invited Joined Marked Message Parted Presence Typists",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -9,7 +9,17 @@ from typing import TypeAlias
 
 import msgspec
 
-from hubbub.frames import Event, Message, Presence
+from hubbub.frames import (
+    Announcement,
+    Event,
+    Invited,
+    Joined,
+    Marked,
+    Message,
+    Parted,
+    Presence,
+    Typists,
+)
 
 # What an application that is busy for a while may leave unread. Past it the client forgets and
 # pages the rest from history later, so these bound memory, not what is shown.
@@ -53,14 +63,16 @@ class Lacking(Notice, frozen=True):
 
 
 class RoomLost(Notice, frozen=True):
-    """The client is no longer in a room, and could not go back."""
+    """The client is no longer in a room: it could not go back, or was put out meanwhile."""
 
     room: str
     why: str
 
 
 Notices: TypeAlias = Disconnected | Reconnected | EpochReset | Lacking | RoomLost
-ClientEvent: TypeAlias = Message | Event | Presence | Notices
+# What the server tells besides what happens in rooms.
+Personal: TypeAlias = Joined | Parted | Marked | Invited | Typists | Announcement
+ClientEvent: TypeAlias = Message | Event | Presence | Personal | Notices
 
 
 class EventQueue:
@@ -82,10 +94,15 @@ class EventQueue:
         self._append(event, size)
         return True
 
-    def put_notice(self, notice: Notices) -> None:
+    def put_notice(self, notice: Notices | Personal) -> None:
         """Queue a notice, also above the bound; of very many unread ones the later are dropped."""
         if len(self._events) < MAX_EVENTS + MAX_NOTICES:
             self._append(notice, 0)
+
+    def put_passing(self, event: Personal) -> None:
+        """Queue what is soon no longer true, unless much else waits to be read."""
+        if len(self._events) < MAX_EVENTS // 2:
+            self._append(event, 0)
 
     def _append(self, event: ClientEvent, size: int) -> None:
         self._events.append((event, size))

@@ -6,6 +6,7 @@ import asyncio
 import os
 from typing import Protocol, cast
 
+from hubbub.client_identity import Identity
 from hubbub.client_retry import Liveness, Patience
 from hubbub.client_wire import FrameReader
 from hubbub.errors import RemoteProtocolError
@@ -38,13 +39,15 @@ class Link(asyncio.Protocol):
     """One connection. After `close`, or once lost, its owner hears nothing more of it.
 
     Attributes:
+        who: who one is here.
         greeted: done when the server has answered `welcome`; fails when it refused or went away.
         over: done when the connection is of no more use; its result says why.
     """
 
-    def __init__(self, owner: Owner, patience: Patience) -> None:
+    def __init__(self, owner: Owner, patience: Patience, who: Identity) -> None:
         loop = asyncio.get_running_loop()
         self._owner = owner
+        self.who = who
         self._loop = loop
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None

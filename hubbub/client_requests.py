@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from hubbub.client_identity import MAX_PASSWORD
+from hubbub.client_wire import to_exception
 from hubbub.errors import (
     Code,
     HubbubError,
@@ -17,8 +19,19 @@ from hubbub.errors import (
     Refused,
     Unreachable,
 )
-from hubbub.frames import MAX_TEXT, ClientFrame, Reply, client_decoder, encoder
-from hubbub.names import check_name
+from hubbub.frames import (
+    MAX_REASON,
+    MAX_TEXT,
+    Announce,
+    ClientFrame,
+    Edit,
+    Error,
+    Reply,
+    Say,
+    client_decoder,
+    encoder,
+)
+from hubbub.names import DIRECT, check_name
 
 # Enough to keep a server busy over a round trip of 50 ms, little enough to resend after a cut.
 WINDOW = 512  # requests on the wire
@@ -46,10 +59,12 @@ class Request:
         frame: ClientFrame,
         future: asyncio.Future[Any] | None,
         on_answer: Callable[[Reply], None] | None = None,
+        *,
+        max_text: int = MAX_TEXT,
     ) -> None:
         self.ref = frame.ref
         self.frame = frame
-        self.data = encode_checked(frame)
+        self.data = encode_checked(frame, max_text)
         self.changing = hasattr(frame, "id")
         self.internal = future is None
         self.future = future
@@ -78,45 +93,63 @@ class Request:
         else:
             self.future.set_result(result)
 
-    def overdue(self) -> HubbubError:
-        """What to raise when there was no answer in time."""
+    def overdue(self, limit: Error | None) -> HubbubError:
+        """What to raise when there was no answer in time.
+
+        Args:
+            limit: the refusal because of which requests wait, if they do.
+        """
         if self.changing and self.sent:
             return OutcomeUnknown()
+        if limit is not None:
+            return to_exception(limit)
         return Unreachable("no answer in time")
 
 
-def encode_checked(frame: ClientFrame) -> bytes:
+def encode_checked(frame: ClientFrame, max_text: int = MAX_TEXT) -> bytes:
     """The bytes of a frame, such that no server takes them for a breach of the protocol.
 
     A frame that every connection is closed for would be asked again on every connection.
 
     Raises:
-        Refused: a name or a text may not be one.
+        Refused: a name, a text or a password may not be one.
         LocalProtocolError: anything else that the protocol does not allow.
     """
+    if isinstance(frame, Say | Edit | Announce):
+        check_text(frame.text, max_text)
     try:
         data = encoder.encode(frame)
         client_decoder.decode(data)
     except UnicodeEncodeError:
         raise Refused(Code.BAD_NAME, "names and texts must be valid Unicode") from None
     except (msgspec.MsgspecError, ValueError, TypeError) as error:
-        for field, what in (("room", "room"), ("name", "name")):
-            value = getattr(frame, field, None)
-            if isinstance(value, str):
-                check_name(value, what)
-        check_text(getattr(frame, "text", None))
+        _check_fields(frame)
         raise LocalProtocolError(f"not a {type(frame).__name__.lower()}: {error}") from None
     return data
 
 
-def check_text(text: object) -> None:
+def _check_fields(frame: ClientFrame) -> None:
+    for field, what in (("room", "room"), ("name", "name"), ("to", "name")):
+        value = getattr(frame, field, None)
+        if isinstance(value, str):
+            check_name(value.removeprefix(DIRECT) if field == "room" else value, what)
+    for field in ("password", "old", "new"):
+        value = getattr(frame, field, None)
+        if isinstance(value, str) and len(value) > MAX_PASSWORD:
+            raise Refused(Code.BAD_PASSWORD, f"a password has at most {MAX_PASSWORD} characters")
+    text = getattr(frame, "text", None)
+    if isinstance(text, str) and len(text) > MAX_REASON:
+        raise Refused(Code.TOO_LARGE, f"this text is too long: it has {len(text):,} characters")
+
+
+def check_text(text: str, max_text: int = MAX_TEXT) -> None:
     """Refuse what is too short or too long to be said.
 
     Raises:
         Refused: `too_large`, with both lengths.
     """
-    if isinstance(text, str) and not 1 <= len(text) <= MAX_TEXT:
-        said = f"a text has 1 to {MAX_TEXT:,} characters, this one has {len(text):,}"
+    if not 1 <= len(text) <= max_text:
+        said = f"a text has 1 to {max_text:,} characters, this one has {len(text):,}"
         raise Refused(Code.TOO_LARGE, said)
 
 
@@ -125,6 +158,10 @@ class Requests:
 
     def __init__(self) -> None:
         self.paused = False  # one came back `unknown`: later ones wait, or they would overtake it
+        self.held_after: int | None = None  # what was asked after this ref waits
+        # The last refusal for asking too often. As long as any wait it is one at a time: behind one
+        # that is refused others on the wire might be let through, and overtake it.
+        self.limit: Error | None = None
         self.flight: dict[int, Request] = {}
         self._flight_bytes = 0
         # Heaps. The client's own go first: a room must be joined again before one speaks in it.
@@ -145,7 +182,10 @@ class Requests:
         """The next request to write on the connection, or None: nothing, or the window is full."""
         while not self.paused and len(self.flight) < WINDOW and self._flight_bytes < WINDOW_BYTES:
             lane = self._own or self._asked
-            if not lane:
+            if not lane or (self.limit is not None and self.flight):
+                return None
+            held_after = self.held_after
+            if lane is self._asked and held_after is not None and lane[0].ref > held_after:
                 return None
             request = heapq.heappop(lane)
             if request.given_up:
@@ -161,6 +201,8 @@ class Requests:
         request = self.flight.pop(ref, None)
         if request is not None:
             self._flight_bytes -= len(request.data)
+        if not (self.flight or self._own or self._asked):
+            self.limit = None
         return request
 
     def again(self, request: Request) -> float:
@@ -170,6 +212,19 @@ class Requests:
         self.paused = True
         self.add(request)
         return delay
+
+    def limited(self, request: Request, limit: Error) -> float:
+        """Queue what was refused for asking too often, and hold all others; seconds until then."""
+        request.sent -= 1  # this time it certainly was not done
+        self.limit = limit
+        self.paused = True
+        self.add(request)
+        return AGAIN_AFTER if limit.retry_after is None else max(limit.retry_after, 0.0)
+
+    def unanswered(self) -> list[asyncio.Future[Any]]:
+        """What is being waited for."""
+        waiting = [*self.flight.values(), *self._asked]
+        return [one.future for one in waiting if one.future is not None and not one.future.done()]
 
     def lost(self) -> None:
         """The connection is gone: everything unanswered is to be asked again, in its order."""

@@ -1,4 +1,4 @@
-"""What a client knows of its rooms: cursors, rosters, and how each catches up. No I/O.
+"""How the rooms of a client follow what happens in them, and how each catches up. No I/O.
 
 A room is *live* while what arrives follows on its cursor. Otherwise it is *behind*: the server
 said so, a number was missing, or the application reads too slowly for the queue. Then what
@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias
 
-import msgspec
-
-from hubbub.client_events import ClientEvent, EpochReset, Lacking, Notices, RoomLost
+from hubbub.client_direct import is_direct
+from hubbub.client_events import ClientEvent, EpochReset, Lacking, Notices, Personal, RoomLost
+from hubbub.client_index import RoomIndex
+from hubbub.client_room import Room, presence_of
 from hubbub.client_wire import decode_entries
 from hubbub.errors import Code, RemoteProtocolError
 from hubbub.frames import (
@@ -25,16 +26,19 @@ from hubbub.frames import (
     Event,
     History,
     Join,
+    Joined,
+    Marked,
     Members,
     Message,
     Page,
+    Parted,
     Person,
     Presence,
     Reply,
     RoomState,
     Roster,
 )
-from hubbub.names import name_key
+from hubbub.names import direct_pair, name_key
 
 PAGE = 200  # events asked for at once; the application's queue takes several pages
 PAGING = 4  # rooms catching up at the same time
@@ -43,81 +47,97 @@ BARREN = 20  # pages that bring nothing although they say there is more, then th
 Ask: TypeAlias = Callable[[Callable[[int], ClientFrame], Callable[[Reply], None]], None]
 
 
-class Room:
-    """One joined room. `cursor`: the highest number up to which the queue was given everything."""
-
-    def __init__(self, name: str, cursor: int) -> None:
-        self.name = name
-        self.key = name_key(name)
-        self.cursor = cursor
-        self.seen = cursor  # the highest number known to exist
-        self.live = True
-        self.stale = False  # presence may have been missed
-        self.barren = 0
-        self.roster: dict[int, Person] = {}
-
-
-class Rooms:
+class Rooms(RoomIndex):
     """All joined rooms of one client.
 
     Args:
         put: takes an event for the application, False when there is no room for it.
-        notice: takes a notice for the application.
+        notice: takes what is told in any case.
         ask: sends a request and calls back at its answer; forgets it when the connection is lost.
     """
 
     def __init__(
-        self, put: Callable[[ClientEvent, int], bool], notice: Callable[[Notices], None], ask: Ask
+        self,
+        put: Callable[[ClientEvent, int], bool],
+        notice: Callable[[Notices | Personal], None],
+        ask: Ask,
     ) -> None:
+        super().__init__()
         self.epoch = 0
-        self.own: set[int] = set()  # sender numbers that this client has had
         self._put = put
         self._notice = notice
         self._ask = ask
-        self._rooms: dict[str, Room] = {}
-        self._by_spelling: dict[str, Room] = {}  # spares folding the name of every message
         self._waiting: deque[Room] = deque()  # behind, and not being paged
         self._paging: set[Room] = set()
 
-    def find(self, name: str) -> Room | None:
-        """The joined room of that name, however it is spelled."""
-        room = self._by_spelling.get(name)
-        if room is None:
-            room = self._rooms.get(name_key(name))
-            if room is not None:
-                self._by_spelling[name] = room
-        return room
-
-    def all(self) -> list[Room]:
-        """The joined rooms in the order of joining."""
-        return list(self._rooms.values())
-
-    def remove(self, name: str) -> None:
+    def remove(self, name: str) -> Room | None:
         """The room was left."""
-        room = self._rooms.pop(name_key(name), None)
+        room = super().remove(name)
         if room is not None:
-            self._by_spelling = {k: r for k, r in self._by_spelling.items() if r is not room}
             self._paging.discard(room)
             if room in self._waiting:
                 self._waiting.remove(room)
+        return room
 
-    # --- what the server sends -----------------------------------------------------------------
+    # --- in and out ----------------------------------------------------------------------------
 
     def joined(self, roster: Roster, since: int | None, *, repeated: bool = False) -> None:
         """The answer to a `join` that the application asked for.
 
         `repeated`: it was asked more than once, so it may tell of the first time.
         """
+        self.directs.learn(roster.room, roster.peer)
         room = self.find(roster.room)
         self.take_epoch(roster.epoch)
         if room is None:
             room = Room(roster.room, roster.head if since is None else since)
-            room.roster = {person.sender: person for person in roster.members}
-            self._rooms[room.key] = room
+            room.people(roster.members)
+            self.add(room)
+        elif since is not None and not room.joined:
+            room.go_back(since)
+        room.joined = True
+        room.take_state(roster)
         self._check_head(room, roster.head)
         if repeated:
             room.stale = True
             self._refresh(room)
+
+    def take_joined(self, frame: Joined) -> None:
+        """One is in a room, by what was done elsewhere."""
+        self.directs.learn(frame.room, frame.peer)
+        self.take_epoch(frame.epoch)
+        room = self.find(frame.room)
+        if room is None:
+            room = Room(frame.room, frame.head)
+            room.people(frame.members)
+            room.take_state(frame)
+            self.add(room)
+            self._notice(self.directs.show(frame))
+        else:
+            room.live = True
+            room.take_state(frame)
+            self._check_head(room, frame.head)
+            self._compare(room, frame.members)
+
+    def take_parted(self, frame: Parted) -> None:
+        """One is in a room no longer, by what was done elsewhere or by somebody else."""
+        room = self.remove(frame.room)
+        if room is None:
+            return
+        name = self.directs.shown(room.name)
+        if 0 <= room.cursor < room.seen:
+            self._notice(Lacking(name, room.cursor + 1, room.seen))
+        if not room.leaving:
+            self._notice(self.directs.show(frame))
+
+    def take_marked(self, frame: Marked) -> None:
+        """One's read mark moved, on whichever device."""
+        room = self.find(frame.room)
+        if room is not None:
+            room.take_marked(frame)
+            self._notice(self.directs.show(frame))
+
+    # --- what happens in them ------------------------------------------------------------------
 
     def take(self, frame: Message | Event, size: int) -> None:
         """A log entry as it happens."""
@@ -132,12 +152,12 @@ class Rooms:
     def take_presence(self, frame: Presence, size: int) -> None:
         """A change of presence as it happens."""
         room = self.find(frame.room)
-        if room is None or room.stale or not self._changes(room, frame):
+        if room is None or room.stale or not room.changes(frame):
             return  # a stale roster will be compared as a whole
-        if not room.live or not self._put(frame, size):
+        if not room.live or not self._put(self.directs.show(frame), size):
             self._fall_behind(room)
             return
-        self._apply(room, frame)
+        room.apply_presence(frame)
 
     def take_behind(self, frame: Behind) -> None:
         """The server stopped sending a room."""
@@ -155,22 +175,55 @@ class Rooms:
         self._paging.clear()
         self._waiting.clear()
 
-    def resumed(self, states: list[RoomState]) -> None:
-        """The session goes on; the server has it in the rooms of `states`."""
-        heads = {name_key(state.room): state.head for state in states}
-        for room in self.all():
-            room.stale = True
-            if room.key in heads:
-                room.live = True
-                self._check_head(room, heads[room.key])
-                self._refresh(room)
-            else:
-                self._rejoin(room)
+    def entered(self, states: list[RoomState], *, again: bool, tell: bool) -> None:
+        """A server welcomed one, and has one in the rooms of `states`.
 
-    def rejoin(self) -> None:
-        """The session is a new one: go back into every room."""
+        Those known here go on from their cursors, the others from their heads.
+
+        Args:
+            again: one is somebody else than before, and goes back into the other rooms.
+            tell: tell the application of rooms that are new to it.
+        """
+        there = {name_key(state.room): state for state in states}
         for room in self.all():
+            state = there.pop(room.key, None)
+            if state is not None:
+                self._go_on(room, state)
+            elif again or room.cursor < 0:  # an old copy of the data need not have one in it
+                self._go_back(room)
+            else:
+                self._drop(room, "one was put out of it, or left it elsewhere")
+        for state in there.values():
+            self._begin(state, tell)
+
+    def _go_on(self, room: Room, state: RoomState) -> None:
+        self.directs.learn(state.room, state.peer)
+        room.stale = room.known
+        room.live = True
+        room.take_state(state)
+        self._check_head(room, state.head)
+        self._refresh(room)
+
+    def _go_back(self, room: Room) -> None:
+        pair = direct_pair(room.name)
+        if pair is not None and self.directs.me not in pair:
+            self._drop(room, "it was a conversation of who one was before")
+        else:
             self._rejoin(room)
+
+    def _begin(self, state: RoomState, tell: bool) -> None:
+        self.directs.learn(state.room, state.peer)
+        room = Room(state.room, state.head)
+        room.take_state(state)
+        self.add(room)
+        if tell:
+            fields = {one: getattr(state, one) for one in state.__struct_fields__}
+            self._notice(self.directs.show(Joined(**fields, epoch=self.epoch)))
+
+    def _drop(self, room: Room, why: str) -> None:
+        self.remove(room.name)
+        if not room.leaving:
+            self._notice(RoomLost(self.directs.shown(room.name), why))
 
     def take_epoch(self, epoch: int) -> None:
         """A server's answer names the numbering; on a new one every cursor is void."""
@@ -180,8 +233,7 @@ class Rooms:
         if began:
             self._notice(EpochReset(epoch))
             for room in self.all():
-                room.cursor = -1  # unknown: the next head is where it goes on
-                room.seen = 0
+                room.renumber()
 
     def _rejoin(self, room: Room) -> None:
         room.stale = True
@@ -196,16 +248,16 @@ class Rooms:
         self._ask(make, lambda reply: self._rejoined(room, reply))
 
     def _rejoined(self, room: Room, reply: Reply) -> None:
-        if self._rooms.get(room.key) is not room:
+        if not self.has(room):
             return
         if isinstance(reply, Roster):
             self.take_epoch(reply.epoch)
             room.live = True
+            room.take_state(reply)
             self._check_head(room, reply.head)
-            self._compare(room, reply)
+            self._compare(room, reply.members)
         elif isinstance(reply, Error) and not self._is_new_epoch(reply):
-            self.remove(room.name)
-            self._notice(RoomLost(room.name, reply.text))
+            self._drop(room, reply.text)
         elif isinstance(reply, Error):
             self._rejoin(room)
 
@@ -249,7 +301,7 @@ class Rooms:
 
     def _paged(self, room: Room, reply: Reply) -> None:
         self._paging.discard(room)
-        if self._rooms.get(room.key) is not room:
+        if not self.has(room):
             return
         if isinstance(reply, Error):
             self._page_refused(room, reply)
@@ -268,8 +320,7 @@ class Rooms:
         if self._is_new_epoch(error):
             self._rejoin(room)
         elif error.code in (Code.NOT_MEMBER, Code.NO_SUCH_ROOM, Code.NOT_ALLOWED):
-            self.remove(room.name)
-            self._notice(RoomLost(room.name, error.text))
+            self._drop(room, error.text)
         else:
             self._again(room, False)
 
@@ -284,7 +335,8 @@ class Rooms:
     def _give_page(self, room: Room, page: Page) -> bool:
         """Deliver what a page has above the cursor; False when the queue was full too soon."""
         if page.first > room.cursor + 1:
-            self._notice(Lacking(room.name, room.cursor + 1, page.first - 1))
+            name = self.directs.shown(room.name)
+            self._notice(Lacking(name, room.cursor + 1, page.first - 1))
             room.cursor = page.first - 1
         for entry, raw in zip(decode_entries(page.events), page.events, strict=True):
             if entry.seq == room.cursor + 1 and not self._give(room, entry, len(bytes(raw))):
@@ -292,13 +344,25 @@ class Rooms:
         return True
 
     def _give(self, room: Room, frame: Message | Event, size: int) -> bool:
-        if not self._put(frame, size):
+        direct = is_direct(frame.room)
+        if room.was_given(frame.seq):
+            room.cursor = frame.seq
+            return True
+        if direct:
+            self.directs.hear(frame)
+            if not self._put(self.directs.show(frame), size):
+                return False
+        elif not self._put(frame, size):
             return False
         room.cursor = frame.seq
-        if isinstance(frame, Event) and frame.kind == "renamed":
-            person = room.roster.get(frame.sender)
-            if person is not None:
-                room.roster[frame.sender] = msgspec.structs.replace(person, name=frame.to)
+        room.apply(frame, self.own)
+        # A conversation is renamed in its own log, where the application can follow.
+        if (
+            isinstance(frame, Event)
+            and frame.kind == "renamed"
+            and (direct or self.find(self.directs.room_with(frame.sender)) is None)
+        ):
+            self.directs.renamed(frame)
         return True
 
     # --- presence ------------------------------------------------------------------------------
@@ -314,47 +378,25 @@ class Rooms:
             self._ask(make, lambda reply: self._refreshed(room, reply))
 
     def _refreshed(self, room: Room, reply: Reply) -> None:
-        if self._rooms.get(room.key) is room and isinstance(reply, Roster):
+        if self.has(room) and isinstance(reply, Roster):
             if room.live:
-                self._compare(room, reply)
+                self._compare(room, reply.members)
             self._check_head(room, reply.head)
 
-    def _compare(self, room: Room, roster: Roster) -> None:
-        """Tell as presence what is different in `roster`."""
-        now = {person.sender: person for person in roster.members}
+    def _compare(self, room: Room, members: list[Person]) -> None:
+        """Tell as presence what is different in a roster."""
         room.stale = False
-        for sender, person in list(room.roster.items()):
-            if sender not in now:
-                self._tell(room, person, "left")
-        for sender, person in now.items():
-            had = room.roster.get(sender)
-            if had is None:
-                self._tell(room, person, "entered")
-            elif had.state != person.state:
-                self._tell(room, person, "state")
+        for person, change in room.differences(members):
+            self._tell(room, person, change)
         if not room.stale:
-            room.roster = now
+            room.people(members)
 
     def _tell(self, room: Room, person: Person, change: str) -> None:
         if room.stale:
             return  # did not fit: the comparison is made again later
-        frame = Presence(room.name, person.sender, person.name, change, person.state)
+        frame = presence_of(room.name, person, change)
         # That oneself came back, or one's former session left, is no news.
-        if person.sender not in self.own and not self._put(frame, 100):
+        if person.sender not in self.own and not self._put(self.directs.show(frame), 100):
             self._fall_behind(room)
             return
-        self._apply(room, frame)
-
-    @staticmethod
-    def _changes(room: Room, frame: Presence) -> bool:
-        had = room.roster.get(frame.sender)
-        if frame.change == "left":
-            return had is not None
-        return had is None or had.state != frame.state
-
-    @staticmethod
-    def _apply(room: Room, frame: Presence) -> None:
-        if frame.change == "left":
-            room.roster.pop(frame.sender, None)
-        else:
-            room.roster[frame.sender] = Person(frame.sender, frame.name, frame.state)
+        room.apply_presence(frame)

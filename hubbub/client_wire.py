@@ -83,6 +83,18 @@ def decode_entries(raw: list[msgspec.Raw]) -> list[Message | Event]:
         raise RemoteProtocolError(f"not a log entry: {error}") from None
 
 
+def decode_message(raw: msgspec.Raw) -> Message:
+    """A message that a search found.
+
+    Raises:
+        RemoteProtocolError: it is none.
+    """
+    entry = decode_entries([raw])[0]
+    if not isinstance(entry, Message):
+        raise RemoteProtocolError("a search found what is no message")
+    return entry
+
+
 def to_exception(error: Error) -> Refused:
     """The exception that tells the caller of an `error` frame."""
     if error.code == Code.UNKNOWN:

@@ -6,6 +6,8 @@ import logging
 import sys
 import time
 
+from hubbub.visible import visible
+
 
 class _Line(logging.Formatter):
     """`2026-01-01T12:00:00.000Z INFO gateway-1.5f2c81 what=...`; UTC, so that machines compare."""
@@ -20,11 +22,13 @@ class _Line(logging.Formatter):
             f"{stamp}.{int(record.msecs):03}Z {record.levelname} {self._process}"
             f" {record.getMessage()}"
         )
-        # What strangers send may end up in a reason: no control character of it reaches the log.
-        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+        # What strangers send may end up in a reason or in an exception's text: whoever reads the
+        # log in a terminal is shown it, and a line of theirs is never taken for one of ours.
+        lines = [visible(line)]
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return line
+            head, *rest = self.formatException(record.exc_info).split("\n")
+            lines += [head, *("  " + visible(more) for more in rest)]
+        return "\n".join(lines)
 
 
 def setup(process: str, level: str = "INFO") -> logging.Logger:

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from hubbub.errors import ConfigError
+from hubbub.frames.base import LONGEST_TEXT, MAX_TEXT
 
 MAX_UNIX_PATH = 107  # bytes, unix(7)
 LONGEST_SOCKET_NAME = 24  # "/broker-99.subscribe.lock" and kin, with room
@@ -30,7 +31,16 @@ LONGEST_SOCKET_NAME = 24  # "/broker-99.subscribe.lock" and kin, with room
 # Read by deploy/, the client and the tests; not settings of a server process.
 OTHER_VARIABLES = frozenset(
     f"HUBBUB_{name}"
-    for name in ("CONFIG", "GATEWAYS", "VENV", "PYTHON", "SERVER", "PASSWORD", "TEST_SLACK")
+    for name in (
+        "CONFIG",
+        "GATEWAYS",
+        "VENV",
+        "PYTHON",
+        "SERVER",
+        "PASSWORD",
+        "NEW_PASSWORD",
+        "TEST_SLACK",
+    )
 )
 
 
@@ -98,7 +108,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         int, Meta(ge=1, description="gateway: connections in one process from one /32 or /64")
     ] = 64
     limit_loopback: Annotated[
-        bool, Meta(description="gateway: whether max_per_address holds for loopback too")
+        bool, Meta(description="all: whether limits for each address hold for loopback, too")
     ] = False
     drain_within: Annotated[
         float,
@@ -137,8 +147,53 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     stream_seconds: Annotated[
         float, Meta(gt=0, description="worker: seconds of the stream kept for repairs")
     ] = 60.0
-    max_rooms: Annotated[int, Meta(ge=1, description="worker: rooms one session may be in")] = 500
-    max_members: Annotated[int, Meta(ge=1, description="worker: sessions in one room")] = 20_000
+    max_rooms: Annotated[int, Meta(ge=1, description="worker: rooms one person may be in")] = 500
+    max_members: Annotated[int, Meta(ge=1, description="worker: people in one room")] = 20_000
+    max_conversations: Annotated[
+        int, Meta(ge=1, description="worker: conversations of two of one person")
+    ] = 1000
+    max_text: Annotated[
+        int, Meta(ge=1, le=LONGEST_TEXT, description="worker: characters of one message")
+    ] = MAX_TEXT
+
+    password_min: Annotated[
+        int, Meta(ge=1, le=64, description="worker: least characters of a new password")
+    ] = 8
+    login_threads: Annotated[
+        int, Meta(ge=1, le=16, description="worker: passwords checked at the same time")
+    ] = 2
+    login_waiting: Annotated[
+        int, Meta(ge=1, description="worker: passwords waiting to be checked, then refused")
+    ] = 200
+    login_tries_per_account: Annotated[
+        int, Meta(ge=1, description="worker: wrong passwords a minute for one account")
+    ] = 5
+    login_tries_per_address: Annotated[
+        int, Meta(ge=1, description="worker: wrong passwords a minute from one /32 or /64")
+    ] = 20
+    accounts_per_address: Annotated[
+        int, Meta(ge=1, description="worker: new accounts an hour from one /32 or /64")
+    ] = 20
+
+    say_rate: Annotated[
+        float,
+        Meta(ge=0, description="all: messages, edits, reactions a second; 0: without limit"),
+    ] = 200.0
+    say_burst: Annotated[int, Meta(ge=1, description="all: of these at once after a rest")] = 5000
+    change_rate: Annotated[
+        float,
+        Meta(ge=0, description="all: joins, invitations and the like a second; 0: without limit"),
+    ] = 50.0
+    change_burst: Annotated[int, Meta(ge=1, description="all: of these at once")] = 2000
+    read_rate: Annotated[
+        float,
+        Meta(ge=0, description="all: pages, rosters and lists a second; 0: without limit"),
+    ] = 200.0
+    read_burst: Annotated[int, Meta(ge=1, description="all: of these at once")] = 2000
+    search_rate: Annotated[
+        float, Meta(ge=0, description="all: searches a second; 0: without limit")
+    ] = 20.0
+    search_burst: Annotated[int, Meta(ge=1, description="all: of these at once")] = 100
 
     def __post_init__(self) -> None:
         if self.beat_after >= self.close_after:

@@ -6,6 +6,7 @@ Every bus message is one ZeroMQ part: bus topic, one type byte, payload.
     g/<gateway>/     S  a batch of the stream that this gateway asked for again
                      M  answers and questions to one gateway (`ToGateway`)
                      C  the process's own canary
+    all/             T  who is typing on one gateway (`TypingBatch`); may be lost
     w/<shard>/       M  a gateway to the owner (`ToOwner`)
     o/<worker>/      C  the worker's own canary
 
@@ -16,13 +17,13 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from hubbub.errors import Code, RemoteProtocolError
-from hubbub.frames import ClientFrame, Person, Reply
+from hubbub.frames import ClientFrame, Person, Reply, RoomState
 
 VERSION = 1
 SHARDS = 16  # fixed for the life of a database: rooms and names hash to one
@@ -30,12 +31,20 @@ BATCH_BYTES = 64 * 1024  # aim of one bus message
 MAX_BUS_BYTES = 4 * 1024 * 1024  # more than that is never received
 
 STREAM_TOPIC = b"all/"
-STREAM, MESSAGE, CANARY = b"S", b"M", b"C"
+STREAM, MESSAGE, CANARY, TYPING = b"S", b"M", b"C", b"T"
 
 
 def shard_topic(shard: int) -> bytes:
     """Where the owner of `shard` is spoken to."""
     return b"w/%d/" % shard
+
+
+def rooms_digest(rooms: Iterable[int]) -> int:
+    """Tells two sets of room ids apart, whatever their order."""
+    digest = 0
+    for room in rooms:
+        digest ^= (room * 0x9E3779B97F4A7C15 + 0x7F4A7C15) & 0x7FFFFFFFFFFFFFFF
+    return digest
 
 
 def gateway_topic(gateway: str) -> bytes:
@@ -57,9 +66,16 @@ class Kind(enum.IntEnum):
     MESSAGE = 1  # numbered
     EVENT = 2  # numbered
     PRESENCE = 3  # not numbered; the gateway keeps its rosters by it
-    SESSION_OVER = 16  # `sender` = session, `seq` = generation from which on it is over here
+    # `sender` = session, `seq` = generation from which on it is over; body = `Ending`, or nothing
+    SESSION_OVER = 16
     SESSION_RENAMED = 17  # `sender` = session; body = the new name
     GATEWAY_GONE = 18  # body = the gateway's id: its sessions count as lost
+    # The four below concern one person: `sender` is their sender number.
+    MEMBER_IN = 19  # is in the room now; `seq` = the session that asked; body = `Entry`
+    MEMBER_OUT = 20  # is no longer; `seq` = the session that asked; body = the others' `parted`
+    PERSONAL = 21  # body = what every session of theirs is sent, after what `room` has had so far
+    ROLE_CHANGED = 22  # a cluster operator or not: body = b"1" or b""
+    ANNOUNCEMENT = 23  # body = what every session is sent
 
 
 class Item(NamedTuple):
@@ -195,13 +211,17 @@ class Refill(BusFrame, frozen=True):
 
 
 class Sync(BusFrame, frozen=True):
-    """Begin anew: what is the position, which of my sessions live, how do my rooms stand?"""
+    """Begin anew: what is the position, which of my sessions live, how do my rooms stand?
+
+    `inside` holds, for each of `sessions`, `rooms_digest` of the rooms that its connection is in.
+    """
 
     gateway: str
     term: int  # the highest seen; 0 at start
     no: int  # repeated by the answer
     sessions: list[tuple[int, int]] = []  # (session, generation) that have a connection here
     rooms: list[int] = []  # room ids
+    inside: list[int] = []
 
 
 class Alive(BusFrame, frozen=True):
@@ -233,13 +253,39 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     first: int
     count: int
     roster: list[Person]
+    title: str = ""
+    private: bool = False
+    pair: list[Person] = []  # of a conversation of two: both, here or not
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """The body of MEMBER_IN: the room as it stands right after it, and what is personal in it."""
+
+    snapshot: Snapshot
+    own: RoomState
+
+
+class Ending(msgspec.Struct, frozen=True, array_like=True):
+    """The body of SESSION_OVER, where there is more to say than that it goes on elsewhere."""
+
+    code: str
+    text: str
+
+
+class TypingBatch(msgspec.Struct, frozen=True, array_like=True):
+    """Who began or goes on typing at one gateway: (room id, sender, name)."""
+
+    gateway: str
+    typing: list[tuple[int, int, str]]
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
     """The reply to one Ask; its `ref` is 0 and set by the gateway.
 
-    `session`, `generation` and `visible` come with a `welcome`. `rooms` are the snapshots of the
-    joined room or of a resumed session's rooms.
+    `session` and `generation` come with a `welcome`. `rooms` are the snapshots of the
+    joined room or of the session's rooms. `inside` belongs to a `roster` that answers a join:
+    whether the person is in the room at the position of this answer (a repeated join may have
+    been undone by then).
     """
 
     no: int
@@ -247,6 +293,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     session: int = 0
     generation: int = 0
     rooms: list[Snapshot] = []
+    inside: bool = True
 
 
 class Fetched(msgspec.Struct, frozen=True, tag_field="t", tag="fetched"):
@@ -282,7 +329,11 @@ class TooOld(BusFrame, frozen=True):
 
 
 class Synced(BusFrame, frozen=True):
-    """The answer to Sync, true at `position`; in several parts when the rosters are large."""
+    """The answer to Sync, true at `position`; in several parts when the rosters are large.
+
+    `inside` lists the rooms of each session whose connection is in others than it should be
+    (with what is personal in them); the snapshots of these rooms are among `rooms`.
+    """
 
     term: int
     position: int
@@ -293,6 +344,7 @@ class Synced(BusFrame, frozen=True):
     unknown_rooms: list[int] = []
     part: int = 0
     parts: int = 1
+    inside: list[tuple[int, list[tuple[int, RoomState]]]] = []
 
 
 class Probe(BusFrame, frozen=True):

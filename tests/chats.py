@@ -1,4 +1,4 @@
-"""`hubbub chat` as people run it: on a pipe, or typed into a terminal (a pty)."""
+"""`hubbub` as people run it: on a pipe, or typed into a terminal (a pty), each at home."""
 
 from __future__ import annotations
 
@@ -13,9 +13,48 @@ import subprocess
 import termios
 from pathlib import Path
 
-from tests.support import Cluster, Process, eventually
+from tests.support import Cluster, Process, eventually, slack
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[()][A-Z0-9]|[=>78])|\r")
+
+
+class Someone:
+    """A person with a home of their own, who is asked by no terminal, and runs `hubbub`."""
+
+    def __init__(self, cluster: Cluster, home: Path, gateway: Process | int = 0) -> None:
+        self.cluster = cluster
+        self.home = home
+        self._gateway = gateway
+
+    def command(self, *arguments: str, **variables: str) -> tuple[list[str], dict[str, str]]:
+        """argv and environment; `variables` without their HUBBUB_."""
+        argv, environ = self.cluster.command(*arguments, gateway=self._gateway)
+        homes = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("DATA", "STATE")}
+        return argv, environ | homes | {f"HUBBUB_{key}": text for key, text in variables.items()}
+
+    async def run(
+        self, *arguments: str, stdin: str = "", **variables: str
+    ) -> tuple[int, list[str], str]:
+        """(exit code, lines of standard output, standard error) of a whole run."""
+        argv, environ = self.command(*arguments, **variables)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *argv, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+        try:
+            async with asyncio.timeout(slack(30)):
+                out, errors = await process.communicate(stdin.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return process.returncode or 0, out.decode().splitlines(), errors.decode()
+
+    async def does(self, *arguments: str, stdin: str = "", **variables: str) -> list[str]:
+        """What it prints; it must exit with 0."""
+        code, lines, errors = await self.run(*arguments, stdin=stdin, **variables)
+        assert (code, errors) == (0, ""), f"hubbub {' '.join(arguments)}: {code} {errors}"
+        return lines
 
 
 class PipedChat:
@@ -24,7 +63,8 @@ class PipedChat:
     def __init__(self, cluster: Cluster, name: str, gateway: Process | int, *flags: str) -> None:
         self.name = name
         self._out = cluster.root / f"chat-{name}.out"
-        argv, environ = cluster.command("chat", "--name", name, *flags, gateway=gateway)
+        someone = Someone(cluster, cluster.root / f"home-{name}", gateway)
+        argv, environ = someone.command("chat", "--name", name, *flags)
         with self._out.open("wb") as out:
             self._popen = subprocess.Popen(
                 argv, env=environ, cwd=cluster.root, stdin=subprocess.PIPE, stdout=out
@@ -70,8 +110,9 @@ class TypedChat:
     def __init__(self, cluster: Cluster, name: str, gateway: Process | int) -> None:
         self.name = name
         self.stream = b""
-        argv, environ = cluster.command("chat", "--name", name, gateway=gateway)
-        environ |= {"TERM": "xterm-256color", "HOME": str(cluster.root)}
+        someone = Someone(cluster, cluster.root / f"home-{name}", gateway)
+        argv, environ = someone.command("chat", "--name", name)
+        environ["TERM"] = "xterm-256color"
         environ["PROMPT_TOOLKIT_NO_CPR"] = "1"  # nobody here answers "where is the cursor?"
         self._terminal, inside = pty.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))

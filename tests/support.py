@@ -78,6 +78,8 @@ def clean_environment(**settings: object) -> dict[str, str]:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("HUBBUB_")}
     environ["PYTHONUNBUFFERED"] = "1"
     environ["PYTHONPATH"] = str(ROOT)
+    # No test is to find the logins of whoever runs it; those that make some name another place.
+    environ["XDG_DATA_HOME"] = str(Path(tempfile.gettempdir()) / "hubbub-has-no-logins-here")
     environ.update({f"HUBBUB_{key.upper()}": str(value) for key, value in settings.items()})
     return environ
 

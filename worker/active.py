@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import secrets
 import signal
 import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,6 +21,7 @@ from hubbub.bus import Bus, broker_addresses
 from hubbub.errors import ConfigError, LeaseLost
 from hubbub.settings import Settings
 from worker.lease import BEAT_EVERY, Lease
+from worker.searching import Searches
 from worker.shard import Shard
 from worker.store import Store
 from worker.version import database_path
@@ -28,6 +32,7 @@ EX_TRY_LATER = 75
 START_AGAIN_AFTER = 1.0  # seconds: or it would be tried in a busy loop
 BUS_WITHIN = 5.0  # seconds
 NOTE_FILE = "epoch"
+KEY_FILE = "operator.key"
 
 
 def run(
@@ -44,6 +49,28 @@ def run(
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Active(settings, identity, lease, log).run(migration))
+
+
+def operator_key(data: Path) -> str:
+    """What makes an account an operator of the cluster: whoever can read the data directory.
+
+    Made anew when the file is not there.
+
+    Raises:
+        ConfigError: it can be neither read nor made.
+    """
+    path = data / KEY_FILE
+    try:
+        if not path.exists():
+            fresh = path.with_name(f"{KEY_FILE}.{secrets.token_hex(4)}")
+            with os.fdopen(
+                os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+            ) as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+            fresh.replace(path)
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"operator key {path}: {error}") from None
 
 
 class _Active:
@@ -81,13 +108,22 @@ class _Active:
         self, thread: ThreadPoolExecutor, bus: Bus, migration: subprocess.Popen[bytes] | None
     ) -> int:
         loop = asyncio.get_running_loop()
-        shard = Shard(self._settings, self._identity, bus, thread, self._log)
+        data = self._settings.data_dir
+        searches = Searches(database_path(data), self._log)
+        shard = Shard(
+            self._settings,
+            self._identity,
+            bus,
+            thread,
+            self._log,
+            searches=searches,
+            operator_key=operator_key(data),
+        )
         await bus.start()
         if migration is not None:
             await loop.run_in_executor(thread, migration.wait)
             if migration.returncode != 0:
                 raise ConfigError("the database could not be brought to this version's schema")
-        data = self._settings.data_dir
         try:
             store = await loop.run_in_executor(thread, Store, database_path(data), data / NOTE_FILE)
         except (sqlite3.Error, SQLAlchemyError) as error:
@@ -118,6 +154,7 @@ class _Active:
         except (sqlite3.Error, SQLAlchemyError) as error:
             return await self._database_failed(error)
         finally:
+            searches.close()
             await loop.run_in_executor(thread, store.close)
         return 0
 

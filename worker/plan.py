@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from hubbub import frames
+from hubbub import frames, names
 from hubbub.errors import EpochChanged, Refused
-from hubbub.frames import Error, RoomState
+from hubbub.frames import Error
 from hubbub.settings import Settings
 from hubbub.wire import Answer, Ask, Fetched, Item, Kind, Snapshot, Sync
-from worker.records import Done, EventRow, Presence, Room, Session
+from worker.query import Query
+from worker.records import (
+    NO_MARK,
+    AuditRow,
+    Device,
+    Done,
+    EventRow,
+    Invite,
+    Mark,
+    Person,
+    Rank,
+    Restriction,
+    Room,
+    RoomKind,
+    Session,
+)
 from worker.state import State
 
 
@@ -23,6 +38,16 @@ class Task(NamedTuple):
     everywhere: bool = False  # it was asked again: the answer goes through every broker
 
 
+class Checked(NamedTuple):
+    """A task whose password was looked at (worker/doorkeeper.py), before the rules decide it."""
+
+    task: Task
+    ok: bool  # the password is the one that `against` was made from; True with `register`
+    sender: int  # of the account that it was checked against; 0: there is none of that name
+    against: str  # its hash then: if the account has another by now, the check is void
+    hashed: str = ""  # the hash to store from now on; empty: none
+
+
 class Reading(NamedTuple):
     """A stretch of a room's log that the store reads for an answer, once all is written."""
 
@@ -31,6 +56,37 @@ class Reading(NamedTuple):
     after: int | None
     before: int | None
     limit: int
+    at: int = 0  # when it was asked, in milliseconds since 1970: for bans that end
+
+
+class Auditing(NamedTuple):
+    """A stretch of the audit log, read likewise."""
+
+    task: Task
+    before: int
+    limit: int
+
+
+class Searching(NamedTuple):
+    """A search, to be carried out beside the turns: task, then the fields of `searching.Search`."""
+
+    task: Task
+    query: Query
+    room: int
+    sender: int
+    own: frozenset[int]
+    barred: frozenset[int]
+    below: int
+    limit: int
+    context: int
+
+
+class Synced(NamedTuple):
+    """A gateway's `Sync`, with its sessions that are over and those whose rooms are told anew."""
+
+    frame: Sync
+    over: list[int]
+    differing: list[int]
 
 
 class View(NamedTuple):
@@ -57,19 +113,75 @@ class Answered(NamedTuple):
 
 
 class Draft:
-    """A room as the turn will leave it."""
+    """A room as the turn will leave it: its own numbers, and what differs from the room below."""
 
-    __slots__ = ("count", "first", "head", "id", "key", "name", "new", "size")
+    __slots__ = (
+        "changed", "closed", "count", "first", "former", "head", "id", "invites", "key", "kind",
+        "name", "new", "ranks", "restrictions", "room", "size", "title",
+    )  # fmt: skip
 
     def __init__(self, room: Room, *, new: bool = False) -> None:
+        self.room = room
         self.id = room.id
         self.name = room.name
         self.key = room.key
+        self.kind = room.kind
+        self.title = room.title
         self.head = room.head
         self.first = room.first
         self.count = room.count
-        self.size = len(room.members)
+        self.size = room.size
+        self.closed = room.closed
         self.new = new
+        self.changed = new  # its row is to be written: not for a message
+        self.ranks: dict[int, Rank] = {}
+        self.former: dict[int, bool] = {}
+        self.restrictions: dict[tuple[str, int], Restriction | None] = {}
+        self.invites: dict[int, Invite | None] = {}
+
+    def rank_of(self, sender: int) -> Rank:
+        """What a member is in here."""
+        rank = self.ranks.get(sender)
+        return self.room.rank_of(sender) if rank is None else rank
+
+    def was_member(self, sender: int) -> bool:
+        """Whether an account that is no member was one."""
+        former = self.former.get(sender)
+        return self.room.was_member(sender) if former is None else former
+
+    @property
+    def has_restrictions(self) -> bool:
+        """Whether anybody is, or was, banned or muted."""
+        return bool(self.restrictions) or self.room.has_restrictions
+
+    def restriction(self, kind: str, sender: int) -> Restriction | None:
+        """The ban or mute of somebody, also one that is over."""
+        key = kind, sender
+        if key in self.restrictions:
+            return self.restrictions[key]
+        return self.room.restriction(kind, sender)
+
+    def all_restrictions(self) -> list[Restriction]:
+        """Every ban and mute."""
+        both: dict[tuple[str, int], Restriction | None] = {
+            **self.room.restrictions,
+            **self.restrictions,
+        }
+        return [each for each in both.values() if each is not None]
+
+    def invite_of(self, sender: int) -> Invite | None:
+        """The invitation of somebody."""
+        if sender in self.invites:
+            return self.invites[sender]
+        return self.room.invite_of(sender)
+
+
+class Rewrite(NamedTuple):
+    """An entry of a log whose text is another one from now on."""
+
+    body: bytes
+    old: str | None = None  # the text of a message, as the search index has it; None: no message
+    new: str = ""
 
 
 class Known(NamedTuple):
@@ -77,6 +189,8 @@ class Known(NamedTuple):
 
     done: Mapping[tuple[int, bytes], Done]
     over: Mapping[int, int]  # ended session -> its sender
+    rows: Mapping[tuple[int, int], EventRow] = {}  # entries that the turn is about
+    reactions: frozenset[tuple[int, int, int, str]] = frozenset()  # room, number, sender, reaction
 
 
 class Plan:
@@ -97,23 +211,42 @@ class Plan:
         self.next_session = state.next_session
         self.next_sender = state.next_sender
         self.next_room = state.next_room
+        self.next_device = state.next_device
+        self.people: dict[int, Person | None] = {}
         self.sessions: dict[int, Session | None] = {}
         self.names: dict[str, int | None] = {}
+        self.skeletons: dict[str, int | None] = {}
+        self.devices: dict[int, Device | None] = {}
         self.drafts: dict[int, Draft] = {}
-        self.new_rooms: dict[str, int] = {}
+        self.room_keys: dict[str, int | None] = {}
+        self.marks: dict[tuple[int, int], Mark] = {}
+        self.mentions: dict[tuple[int, int], tuple[int, ...]] = {}
         self.events: list[EventRow] = []
+        self.rewrites: dict[tuple[int, int], Rewrite] = {}
+        self.reactions: dict[tuple[int, int, int, str], bool] = {}
+        self.audit: list[AuditRow] = []
         self.done: dict[tuple[int, bytes], Done] = {}
         self.items: list[Item] = []
         self.answers: list[Answered] = []
         self.readings: list[Reading] = []
-        self.synced: list[tuple[Sync, list[int]]] = []  # and its sessions that are over
+        self.audits: list[Auditing] = []
+        self.searches: list[Searching] = []
+        self.synced: list[Synced] = []
 
     @property
     def changes(self) -> bool:
         """Whether there is anything to store."""
-        return bool(self.sessions or self.drafts or self.done)
+        return bool(
+            self.sessions or self.drafts or self.done or self.people or self.marks or self.devices
+        )
 
     # --- looking --------------------------------------------------------------------------
+
+    def person(self, sender: int) -> Person | None:
+        """The guest or account of that sender number."""
+        if sender in self.people:
+            return self.people[sender]
+        return self.state.people.get(sender)
 
     def session(self, id: int) -> Session | None:
         """The living session `id`."""
@@ -121,57 +254,127 @@ class Plan:
             return self.sessions[id]
         return self.state.sessions.get(id)
 
+    def sessions_of(self, person: Person) -> list[Session]:
+        """The living sessions of a person, the oldest first."""
+        found = (self.session(id) for id in sorted(person.sessions))
+        return [each for each in found if each is not None]
+
     def named(self, key: str) -> int | None:
-        """The session that holds a name."""
+        """The person that holds a name."""
         if key in self.names:
             return self.names[key]
         return self.state.names.get(key)
 
+    def looks_like(self, name: str) -> int | None:
+        """The person whose name looks like `name`."""
+        skeleton = names.skeleton(name)
+        if skeleton in self.skeletons:
+            return self.skeletons[skeleton]
+        return self.state.skeletons.get(skeleton)
+
     def room_id(self, key: str) -> int | None:
         """The room of that name."""
-        return self.new_rooms.get(key) or self.state.room_keys.get(key)
+        if key in self.room_keys:
+            return self.room_keys[key]
+        return self.state.room_keys.get(key)
 
     def room(self, id: int) -> Draft | Room:
-        """A room, to look at its numbers."""
+        """A room, to look at it."""
         return self.drafts.get(id) or self.state.rooms[id]
+
+    def is_member(self, sender: int, room: int) -> bool:
+        """Whether a person is in a room."""
+        person = self.person(sender)
+        return person is not None and room in person.rooms
+
+    def mark(self, sender: int, room: int) -> Mark:
+        """How far somebody has read a room."""
+        key = sender, room
+        return self.marks.get(key) or self.state.marks.get(key, NO_MARK)
+
+    def unread_mentions(self, sender: int, room: int) -> tuple[int, ...]:
+        """Numbers of messages that name somebody and were not read."""
+        key = sender, room
+        found = self.mentions.get(key)
+        return self.state.mentions.get(key, ()) if found is None else found
 
     def done_before(self, sender: int, id: bytes) -> Done | None:
         """What this id of this person has led to, also earlier in this turn."""
         return self.done.get((sender, id)) or self.known.done.get((sender, id))
 
+    def entry(self, room: int, seq: int) -> EventRow | None:
+        """An entry of a log that the turn is about, as it is by now."""
+        row = self.known.rows.get((room, seq))
+        if row is None:
+            this_turn = (each for each in self.events if each.room == room and each.seq == seq)
+            row = next(this_turn, None)
+        rewrite = self.rewrites.get((room, seq))
+        return row._replace(body=rewrite.body) if row is not None and rewrite else row
+
+    def has_reacted(self, key: tuple[int, int, int, str]) -> bool:
+        """Whether a reaction stands: (room, number, sender, reaction)."""
+        found = self.reactions.get(key)
+        return key in self.known.reactions if found is None else found
+
+    def device(self, id: int) -> Device | None:
+        """The device `id`."""
+        if id in self.devices:
+            return self.devices[id]
+        return self.state.devices.get(id)
+
+    def devices_of(self, sender: int) -> list[Device]:
+        """Where an account is logged in, the oldest first."""
+        ids = self.state.devices_of.get(sender, set()) | self.devices.keys()
+        found = (self.device(id) for id in sorted(ids))
+        return [each for each in found if each is not None and each.sender == sender]
+
     # --- changing -------------------------------------------------------------------------
 
     def draft(self, id: int) -> Draft:
-        """A room, to change its numbers."""
+        """A room, to change it."""
         draft = self.drafts.get(id)
         if draft is None:
             draft = self.drafts[id] = Draft(self.state.rooms[id])
         return draft
 
-    def add_room(self, name: str, key: str) -> Draft:
+    def add_room(self, name: str, key: str, kind: RoomKind) -> Draft:
         """A new room; its id is never used again."""
-        draft = Draft(Room(self.next_room, name, key), new=True)
+        draft = Draft(Room(self.next_room, name, key, kind=kind), new=True)
         self.next_room += 1
         self.drafts[draft.id] = draft
-        self.new_rooms[key] = draft.id
+        self.room_keys[key] = draft.id
         return draft
+
+    def close_room(self, draft: Draft) -> None:
+        """A room is no more; its name is free."""
+        draft.closed = draft.changed = True
+        self.room_keys[draft.key] = None
+
+    def put_person(self, person: Person) -> None:
+        """Add a person or change the record."""
+        old = self.person(person.sender)
+        if old is None or old.key != person.key or old.name != person.name:
+            if old is not None:
+                self._free_name(old)
+            self.names[person.key] = person.sender
+            self.skeletons[names.skeleton(person.name)] = person.sender
+        self.people[person.sender] = person
+
+    def drop_person(self, person: Person) -> None:
+        """A guest is gone for good."""
+        self._free_name(person)
+        self.people[person.sender] = None
+
+    def _free_name(self, person: Person) -> None:
+        if self.named(person.key) == person.sender:
+            self.names[person.key] = None
+        skeleton = names.skeleton(person.name)
+        if self.looks_like(person.name) == person.sender:
+            self.skeletons[skeleton] = None
 
     def put_session(self, session: Session) -> None:
         """Add a session or change it."""
-        old = self.session(session.id)
-        if old is None or old.key != session.key:
-            if old is not None and self.named(old.key) == old.id:
-                self.names[old.key] = None
-            self.names[session.key] = session.id
         self.sessions[session.id] = session
-
-    def end_session(self, session: Session) -> None:
-        """End a session: its name is free, its rooms are left."""
-        for id in session.rooms:
-            self.draft(id).size -= 1
-        if self.named(session.key) == session.id:
-            self.names[session.key] = None
-        self.sessions[session.id] = None
 
     def append(self, draft: Draft, kind: Kind, sender: int, body: bytes) -> int:
         """Put one entry into a room's log; `draft` has its number already. Returns the number."""
@@ -213,13 +416,48 @@ class Plan:
         state.next_session = self.next_session
         state.next_sender = self.next_sender
         state.next_room = self.next_room
+        state.next_device = self.next_device
         for draft in self.drafts.values():
-            if draft.new:
-                state.add_room(Room(draft.id, draft.name, draft.key))
-            room = state.rooms[draft.id]
-            state.events += draft.head - room.head
-            room.head, room.count = draft.head, draft.count
+            self._apply_draft(draft)
+        self._apply_people()
+        for draft in self.drafts.values():
+            # After the people: who is a member no longer has no rank to lose.
+            _apply_changes(state, state.rooms[draft.id], draft)
+        for id, device in self.devices.items():
+            if device is None:
+                state.drop_device(id)
+            else:
+                state.put_device(device)
+        for key, mark in self.marks.items():
+            if key[0] in state.rooms[key[1]].members:
+                state.marks[key] = mark
+        for key, numbers in self.mentions.items():
+            if numbers and key[0] in state.rooms[key[1]].members:
+                state.mentions[key] = numbers
+            else:
+                state.mentions.pop(key, None)
+
+    def _apply_draft(self, draft: Draft) -> None:
+        state = self.state
+        if draft.new:
+            room = Room(draft.id, draft.name, draft.key, kind=draft.kind)
+            state.add_room(room)
+        room = state.rooms[draft.id]
+        state.events += draft.head - room.head
+        room.head, room.count = draft.head, draft.count
+        room.kind, room.title = draft.kind, draft.title
+        if draft.closed and not room.closed:
+            state.close_room(room)
+
+    def _apply_people(self) -> None:
+        state = self.state
         # Names pass on within a turn: those that are freed go first.
+        for sender, person in self.people.items():
+            if person is None:
+                state.drop_person(sender)
+        for person in self.people.values():
+            if person is not None:
+                state.put_person(person)
         for id, session in self.sessions.items():
             if session is None:
                 state.end_session(id)
@@ -228,30 +466,18 @@ class Plan:
                 state.put_session(session, self.now)
 
 
-def snapshot(view: View, room: Room) -> Snapshot:
-    """A room for a gateway that begins to follow it.
-
-    Made once: after a gateway's death all its people resume into the same rooms at once.
-    """
-    made = view.snapshots.get(room.id)
-    if made is None:
-        roster = people(view.state, room)
-        made = Snapshot(room.id, room.name, room.head, room.first, room.count, roster)
-        view.snapshots[room.id] = made
-    return made
-
-
-def people(state: State, room: Room) -> list[frames.Person]:
-    """Who is seen in a room, in the order in which they came."""
-    sessions = state.sessions
-    return [
-        frames.Person(
-            session.sender, session.name, "here" if session.presence is Presence.HERE else "gone"
-        )
-        for session in (sessions[id] for id in room.roster)
-    ]
-
-
-def room_state(room: Room) -> RoomState:
-    """Where a room stands."""
-    return RoomState(room.name, room.head, room.first, room.count)
+def _apply_changes(state: State, room: Room, draft: Draft) -> None:
+    for sender, rank in draft.ranks.items():
+        if rank > Rank.MEMBER and sender in room.members:
+            room.ranks[sender] = rank
+        else:
+            room.ranks.pop(sender, None)
+    for sender, former in draft.former.items():
+        if former and sender not in room.members:
+            room.former.add(sender)
+        else:
+            room.former.discard(sender)
+    for key, restriction in draft.restrictions.items():
+        state.put_restriction(room, key, restriction)
+    for sender, invite in draft.invites.items():
+        state.put_invite(room, sender, invite)

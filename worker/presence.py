@@ -2,94 +2,93 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from collections.abc import Container, Iterable
 
 import msgspec
 
-from hubbub import __version__, frames, names
+from hubbub import frames, wire
 from hubbub.errors import Code, EpochChanged, Refused
-from hubbub.frames import Hello, Ok, Resume, Welcome
-from hubbub.wire import Answer, Item, Kind, Sync
-from worker.plan import Plan, Task, View, room_state, snapshot
-from worker.records import Done, Presence, Session, digest_of, key_of, token_hash
+from hubbub.frames import Ok, Resume
+from hubbub.wire import Ending, Item, Kind, Sync, rooms_digest
+from worker.access import Action
+from worker.case import Case, room_id
+from worker.plan import Plan, Synced, Task
+from worker.records import Person, Presence, RoomKind, Session, token_hash
+from worker.welcome import welcome
 
-_change = msgspec.structs.replace
+change = msgspec.structs.replace
 _encode = frames.encoder.encode
 CONNECTION_LOST = "connection lost"
+_ORDER = {"here": 3, "busy": 2, "away": 1, "gone": 0}
 
 
 # --- what rooms are told ----------------------------------------------------------------------
 
 
-def tell(plan: Plan, session: Session, rooms: Iterable[int], change: str, why: str = "") -> None:
-    """Put one presence item per room on the stream; `session` is as it will be."""
-    state = "here" if session.presence is Presence.HERE else "gone"
+def tell(plan: Plan, person: Person, rooms: Iterable[int], what: str, why: str = "") -> None:
+    """Put one presence item per room on the stream, of somebody as they are (or were last)."""
+    sender = person.sender
     for id in rooms:
-        name = plan.room(id).name
-        body = frames.Presence(name, session.sender, session.name, change, state, plan.at, why)
-        plan.items.append(Item(Kind.PRESENCE, id, 0, session.sender, _encode(body)))
+        room = plan.room(id)
+        body = frames.Presence(
+            room.name,
+            sender,
+            person.name,
+            what,
+            person.state,
+            plan.at,
+            why,
+            room.rank_of(sender).word,
+            person.away,
+        )
+        plan.items.append(Item(Kind.PRESENCE, id, 0, sender, _encode(body)))
 
 
-def over_below(plan: Plan, session: int, generation: int) -> None:
-    """Whoever holds the session with a lower generation is to close that connection."""
-    plan.items.append(Item(Kind.SESSION_OVER, 0, generation, session, b""))
-
-
-# --- beginning --------------------------------------------------------------------------------
-
-
-def hello(plan: Plan, task: Task, frame: Hello) -> None:
-    """Begin a session, or give the one that this very request began before.
-
-    A `hello` comes twice when its answer was lost. Whoever knows its 16 random bytes is who said
-    it first, so the session moves to where it is asked for, as with `resume`.
-    """
-    digest = digest_of("hello", frame.name, frame.visible)
-    done = plan.done_before(0, frame.id)
-    if done is not None and done.digest != digest:
-        raise Refused(Code.CONFLICT, "this id was used for another hello; take a new one")
-    begun = plan.session(done.room) if done is not None else None
-    token = secrets.token_urlsafe(24)
-    if begun is not None:
-        back(plan, begun, task.gateway, token_hash(token), frame.agent, task.ask.address)
-        _welcome(plan, task, begun.id, token)
+def refresh(plan: Plan, sender: int, why: str = "") -> None:
+    """Bring a person's presence in line with their sessions, and tell what has changed."""
+    was = plan.person(sender)
+    if was is None:
         return
-    name, key = _free_name(plan, frame.name)
-    if done is not None:
-        sender = done.seq
+    state, away = together(plan.sessions_of(was))
+    if state == was.state and away == was.away:
+        return
+    now = change(was, state=state, away=away)
+    plan.put_person(now)
+    if not was.state:
+        tell(plan, now, now.rooms, "entered", why)
+    elif not state:
+        tell(plan, was, was.rooms, "left", why)
     else:
-        sender, plan.next_sender = plan.next_sender, plan.next_sender + 1
-    number, plan.next_session = plan.next_session, plan.next_session + 1
-    session = Session(
-        number,
-        sender,
-        name,
-        key,
-        frame.visible,
-        1,
-        task.gateway,
-        token_hash(token),
-        agent=frame.agent,
-        address=task.ask.address,
-    )
+        tell(plan, now, now.rooms, "state")
+
+
+def together(sessions: Iterable[Session]) -> tuple[str, str]:
+    """The state of all visible sessions of a person, and what they say of it."""
+    best, state, away = -1, "", ""
+    for session in sessions:
+        if not session.visible or session.presence >= Presence.LEFT:
+            continue
+        one = session.state if session.presence is Presence.HERE else "gone"
+        if _ORDER[one] > best:
+            best, state = _ORDER[one], one
+            away = session.away if one in ("away", "busy") else ""
+    return state, away
+
+
+def over_below(plan: Plan, session: int, generation: int, ending: Ending | None = None) -> None:
+    """Whoever holds the session with a lower generation is to close that connection."""
+    body = wire.encoder.encode(ending) if ending is not None else b""
+    plan.items.append(Item(Kind.SESSION_OVER, 0, generation, session, body))
+
+
+# --- beginning and coming back ----------------------------------------------------------------
+
+
+def begin(plan: Plan, person: Person, session: Session) -> None:
+    """A new session of a person, new or not."""
     plan.put_session(session)
-    plan.done[0, frame.id] = Done(digest, plan.at, number, sender)
-    _welcome(plan, task, number, token)
-
-
-def _free_name(plan: Plan, wanted: str | None) -> tuple[str, str]:
-    if wanted is not None:
-        name = names.check_name(wanted)
-        key = names.name_key(name)
-        if plan.named(key) is not None:
-            raise Refused(Code.NAME_TAKEN, f"the name {name} is taken; choose another")
-        return name, key
-    while True:
-        name = "guest-" + base64.b32encode(secrets.token_bytes(5)).decode().lower()[:6]
-        if plan.named(name) is None:
-            return name, name
+    plan.put_person(change(person, sessions=person.sessions | {session.id}))
+    refresh(plan, person.sender)
 
 
 def resume(plan: Plan, task: Task, frame: Resume) -> None:
@@ -102,64 +101,39 @@ def resume(plan: Plan, task: Task, frame: Resume) -> None:
     if frame.rooms and frame.epoch != plan.state.epoch:
         raise EpochChanged("the cursors belong to another numbering", plan.state.epoch, 0)
     for name, cursor in frame.rooms.items():
-        room_id = plan.room_id(key_of(name))
-        if room_id is not None and cursor > (head := plan.room(room_id).head):
+        found = room_id(plan, session.sender, name)
+        # Of a room that one is not in nothing is told, not even that there is one.
+        if found is None or not plan.is_member(session.sender, found):
+            continue
+        if cursor > (head := plan.room(found).head):
             text = f"the cursor of {name} is above its head"
             raise EpochChanged(text, plan.state.epoch, head)
-    back(plan, session, task.gateway, session.token, frame.agent, task.ask.address)
-    _welcome(plan, task, session.id, frame.token)
+    back(plan, session, task, session.token, frame.agent)
+    welcome(plan, task, session.id, frame.token)
 
 
-def back(
-    plan: Plan, session: Session, gateway: str, token: bytes, agent: str, address: str
-) -> None:
+def back(plan: Plan, session: Session, task: Task, token: bytes, agent: str) -> None:
     """A session gets a new connection, under a higher generation."""
-    here = _change(
+    here = change(
         session,
-        gateway=gateway,
+        gateway=task.gateway,
         generation=session.generation + 1,
         presence=Presence.HERE,
         token=token,
         agent=agent,
-        address=address,
+        address=task.ask.address,
     )
     over_below(plan, session.id, here.generation)
-    _show_back(plan, session, here)
-
-
-def _show_back(plan: Plan, was: Session, here: Session) -> None:
     plan.put_session(here)
-    if was.presence is Presence.GONE:
-        tell(plan, here, here.seen_in, "state")
-    elif was.presence is Presence.LEFT:
-        tell(plan, here, here.seen_in, "entered")
+    refresh(plan, session.sender)
 
 
-def _welcome(plan: Plan, task: Task, id: int, token: str) -> None:
-    no = task.ask.no
-
-    def answer(view: View) -> Answer:
-        state = view.state
-        session = state.sessions.get(id)
-        if session is None or session.token != token_hash(token):
-            return Answer(no, frames.Error(Code.EXPIRED, "the session is over"))
-        rooms = [state.rooms[room] for room in sorted(session.rooms)]
-        welcome = Welcome(
-            0,
-            session.id,
-            session.sender,
-            session.name,
-            token,
-            state.epoch,
-            gateway=task.gateway,
-            version=__version__,
-            resume_within=view.settings.resume_within,
-            rooms=[room_state(room) for room in rooms],
-        )
-        snapshots = [snapshot(view, room) for room in rooms]
-        return Answer(no, welcome, session.id, session.generation, snapshots)
-
-    plan.answer_later(task, answer, kept=True)
+def prove_alive(plan: Plan, session: Session, gateway: str) -> Session:
+    """A session that was thought lost asks: it is here."""
+    here = change(session, presence=Presence.HERE, gateway=gateway)
+    plan.put_session(here)
+    refresh(plan, session.sender)
+    return here
 
 
 # --- losing and ending ------------------------------------------------------------------------
@@ -167,31 +141,53 @@ def _welcome(plan: Plan, task: Task, id: int, token: str) -> None:
 
 def lost(plan: Plan, session: Session) -> None:
     """The connection is gone: shown at once, and left to come back."""
-    if session.presence is not Presence.HERE:
-        return
-    gone = _change(session, presence=Presence.GONE)
-    plan.put_session(gone)
-    tell(plan, gone, gone.seen_in, "state")
+    if session.presence is Presence.HERE:
+        plan.put_session(change(session, presence=Presence.GONE))
+        refresh(plan, session.sender)
 
 
 def end(plan: Plan, session: Session, why: str) -> None:
-    """The session is over: it leaves where it is seen, and its name is free."""
-    tell(plan, session, session.seen_in, "left", why)
-    plan.end_session(session)
+    """The session is over; with a guest's its rooms are left, and its name is free."""
+    plan.sessions[session.id] = None
+    person = plan.person(session.sender)
+    if person is None:
+        return
+    plan.put_person(change(person, sessions=person.sessions - {session.id}))
+    refresh(plan, session.sender, why)
+    person = plan.person(session.sender)
+    assert person is not None
+    if person.account is None and not person.sessions:
+        for id in person.rooms:
+            draft = plan.draft(id)
+            draft.size -= 1
+            if draft.kind is RoomKind.DIRECT:
+                # Whoever stays is to see with whom it was.
+                draft.title, draft.changed = person.name, True
+        plan.drop_person(person)
 
 
-def bye(plan: Plan, task: Task, session: Session, frame: frames.Bye) -> None:
+def end_all(plan: Plan, person: Person, ending: Ending, *, keep: int = 0) -> None:
+    """Every session of a person but one is over, and their connections are told why."""
+    for session in plan.sessions_of(person):
+        if session.id != keep:
+            over_below(plan, session.id, session.generation + 1, ending)
+            end(plan, session, ending.text)
+
+
+def bye(case: Case, frame: frames.Bye) -> None:
     """A clean goodbye. The gateway that asks closes the connection itself."""
-    end(plan, session, frame.text)
-    plan.done[session.sender, frame.id] = Done(digest_of("bye"), plan.at, 0, 0)
-    plan.answer(task, Ok(0, at=plan.at))
+    end(case.plan, case.session, frame.text)
+    case.done()
+    case.plan.answer(case.task, Ok(0, at=case.plan.at))
 
 
-def prove_alive(plan: Plan, session: Session, gateway: str) -> Session:
-    """A session that was thought lost asks: it is here."""
-    here = _change(session, presence=Presence.HERE, gateway=gateway)
-    _show_back(plan, session, here)
-    return here
+def away(case: Case, frame: frames.Away) -> None:
+    """A session says how its person is."""
+    case.may(Action.PERSONAL)
+    text = frame.text if frame.state != "here" else ""
+    case.plan.put_session(change(case.session, state=frame.state, away=text))
+    refresh(case.plan, case.person.sender)
+    case.ok()
 
 
 def due(plan: Plan, left_after: float, resume_within: float) -> None:
@@ -201,8 +197,8 @@ def due(plan: Plan, left_after: float, resume_within: float) -> None:
             break
         session = plan.session(id)
         if session is not None and session.presence is Presence.GONE:
-            tell(plan, session, session.seen_in, "left", CONNECTION_LOST)
-            plan.put_session(_change(session, presence=Presence.LEFT))
+            plan.put_session(change(session, presence=Presence.LEFT))
+            refresh(plan, session.sender, CONNECTION_LOST)
     for id, since in plan.state.left.items():
         if since + resume_within - left_after > plan.now:
             break
@@ -227,17 +223,23 @@ def sync(plan: Plan, frame: Sync, spared: Container[int]) -> None:
     Args:
         spared: sessions just opened there, which it may not have heard of yet.
     """
-    over, listed = [], set()
-    for id, generation in frame.sessions:
+    over, listed, differing = [], set(), []
+    for at, (id, generation) in enumerate(frame.sessions):
         session = plan.session(id)
         listed.add(id)
         if session is None or session.generation != generation:
             over.append(id)
-        elif session.presence is not Presence.HERE:
+            continue
+        if session.presence is not Presence.HERE:
             prove_alive(plan, session, frame.gateway)
         elif session.gateway != frame.gateway:
             over.append(id)
-    plan.synced.append((frame, over))
+            continue
+        person = plan.person(session.sender)
+        inside = frame.inside[at] if at < len(frame.inside) else None
+        if person is not None and inside is not None and inside != rooms_digest(person.rooms):
+            differing.append(id)
+    plan.synced.append(Synced(frame, over, differing))
     for id in sorted(plan.state.of_gateway.get(frame.gateway, set()) - listed):
         session = plan.session(id)
         if id not in spared and session is not None and session.gateway == frame.gateway:

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+from hubbub import frames
 from hubbub.errors import Code, Refused
-from hubbub.frames import Bye, Error, Hello, Join, Leave, Nick, Ok, Resume, Say
+from hubbub.frames import Bye, Error, Hello, Join, Login, Ok, Resume, Say
 from hubbub.settings import Settings
-from hubbub.wire import Fetch, Lost, Sync
-from worker import presence, reads, rooms
-from worker.access import Role, check
-from worker.plan import Known, Plan, Task
+from hubbub.wire import Fetch, Lost
+from worker import accounts, messages, moderation, operators, presence, reads, rooms
+from worker.access import Action, check
+from worker.case import GATEWAY, Case
+from worker.lookups import GatewayGone, Input, Syncing
+from worker.plan import Checked, Known, Plan, Task
 from worker.records import Done, Presence, Session, digest_of
 from worker.state import State
 
 
-class GatewayGone(NamedTuple):
-    """A gateway is dead, or hangs."""
+class Powers(NamedTuple):
+    """What is not in the state, and decides with it.
 
-    gateway: str
+    Attributes:
+        operator_key: makes operators of the cluster; empty: nobody can.
+        wait: seconds for which a person has to wait before a frame of that type; 0: none.
+    """
 
-
-class TimePassed(NamedTuple):
-    """Some deadline of a session may have come."""
-
-
-class Syncing(NamedTuple):
-    """A gateway's `Sync`, and the sessions that it may not know of yet."""
-
-    frame: Sync
-    spared: set[int]
-
-
-Input: TypeAlias = Task | Syncing | GatewayGone | TimePassed
+    operator_key: str = ""
+    wait: Callable[[int, type], float] | None = None
 
 
 class BrokenAskError(Exception):
@@ -44,37 +39,51 @@ class BrokenAskError(Exception):
         self.index = index
 
 
-def strangers(state: State, inputs: Sequence[Input]) -> set[int]:
-    """Sessions that ask and do not live: the store may still know whose they were."""
-    return {
-        each.ask.session
-        for each in inputs
-        if isinstance(each, Task) and each.ask.session and each.ask.session not in state.sessions
-    }
-
-
-def keys_of(
-    state: State, inputs: Sequence[Input], over: Mapping[int, int]
-) -> list[tuple[int, bytes]]:
-    """The keys (sender, id) that must be looked up before these inputs are decided.
-
-    Args:
-        over: senders of the strangers among them.
-    """
-    keys = []
-    sessions = state.sessions
-    for each in inputs:
-        if not isinstance(each, Task):
-            continue
-        frame = each.ask.frame
-        if isinstance(frame, Say | Join | Leave | Nick | Bye):
-            session = sessions.get(each.ask.session)
-            sender = session.sender if session is not None else over.get(each.ask.session)
-            if sender is not None:
-                keys.append((sender, frame.id))
-        elif isinstance(frame, Hello):
-            keys.append((0, frame.id))
-    return keys
+# Every frame of a session has its handler here, and every handler looks at the table of access.
+HANDLERS: dict[type, Callable[[Case, Any], None]] = {
+    frames.Say: messages.say,
+    frames.Edit: messages.edit,
+    frames.Delete: messages.delete,
+    frames.React: messages.react,
+    frames.Read: messages.read,
+    frames.Join: rooms.join,
+    frames.Leave: rooms.leave,
+    frames.Nick: rooms.nick,
+    frames.Away: presence.away,
+    frames.Bye: presence.bye,
+    frames.Topic: moderation.topic,
+    frames.Visibility: moderation.visibility,
+    frames.Invite: moderation.invite,
+    frames.Kick: moderation.kick,
+    frames.Ban: moderation.ban,
+    frames.Unban: moderation.unban,
+    frames.Mute: moderation.mute,
+    frames.Role: moderation.role,
+    frames.Register: lambda case, _: accounts.register(case),
+    frames.Passwd: lambda case, _: accounts.passwd(case),
+    frames.Unregister: lambda case, _: accounts.unregister(case),
+    frames.Devices: lambda case, _: accounts.devices(case),
+    frames.Revoke: accounts.revoke,
+    frames.Block: accounts.block,
+    frames.Promote: operators.promote,
+    frames.Suspend: operators.suspend,
+    frames.Rename: operators.rename_other,
+    frames.Close: operators.close,
+    frames.Announce: operators.announce,
+    frames.Audit: operators.read_audit,
+    frames.History: reads.history,
+    frames.Members: reads.members,
+    frames.Restrictions: reads.restrictions,
+    frames.Search: reads.search,
+    frames.Rooms: reads.rooms,
+    frames.Unread: reads.unread,
+    frames.Peers: reads.peers,
+    frames.Status: reads.status,
+    frames.Ping: reads.ping,
+}
+# What makes no difference to what is done, or must not be kept in any form.
+_NOT_DIGESTED = frozenset({"ref", "id", "since", "epoch", "password", "old", "new", "key", "agent"})
+_GRANTED = (frames.Register, frames.Passwd)
 
 
 def decide(
@@ -86,6 +95,7 @@ def decide(
     at: int,
     now: float,
     broken: frozenset[int] = frozenset(),
+    powers: Powers = Powers(),  # noqa: B008 - a constant
 ) -> Plan:
     """What these inputs, in this order, lead to. Nothing changes until the plan is applied.
 
@@ -97,12 +107,15 @@ def decide(
     """
     plan = Plan(state, known, at=at, now=now)
     for index, each in enumerate(inputs):
+        task = each.task if isinstance(each, Checked) else each
         try:
             if index in broken:
-                if isinstance(each, Task):
-                    plan.refuse(each, Refused(Code.INTERNAL, "a bug of this server; see its log"))
+                if isinstance(task, Task):
+                    plan.refuse(task, Refused(Code.INTERNAL, "a bug of this server; see its log"))
             elif isinstance(each, Task):
-                _ask(plan, each, settings)
+                _ask(plan, each, settings, powers, None)
+            elif isinstance(each, Checked):
+                _ask(plan, each.task, settings, powers, each)
             elif isinstance(each, Syncing):
                 presence.sync(plan, each.frame, each.spared)
             elif isinstance(each, GatewayGone):
@@ -114,14 +127,18 @@ def decide(
     return plan
 
 
-def _ask(plan: Plan, task: Task, settings: Settings) -> None:
+def _ask(
+    plan: Plan, task: Task, settings: Settings, powers: Powers, checked: Checked | None
+) -> None:
     try:
-        _decide(plan, task, settings)
+        _decide(plan, task, settings, powers, checked)
     except Refused as refused:
         plan.refuse(task, refused)
 
 
-def _decide(plan: Plan, task: Task, settings: Settings) -> None:
+def _decide(
+    plan: Plan, task: Task, settings: Settings, powers: Powers, checked: Checked | None
+) -> None:
     """Decide one ask.
 
     Raises:
@@ -129,20 +146,19 @@ def _decide(plan: Plan, task: Task, settings: Settings) -> None:
     """
     ask = task.ask
     frame = ask.frame
-    digest = b""
-    if isinstance(frame, Say):  # the hot path stands first
-        digest = rooms.say_digest(frame)
-    elif isinstance(frame, Join | Leave | Nick | Bye):
-        digest = _digest(frame)
-    # What was done is done, whoever has the session by now: looked up before any permission.
-    if digest and _answered_before(plan, task, digest):
-        return
+    make_digest = _DIGESTS.get(type(frame))
+    digest = make_digest(frame) if make_digest is not None else b""
     if ask.session == 0:
-        check(type(frame), Role.GATEWAY)
-        _of_gateway(plan, task, settings)
+        _of_gateway(plan, task, settings, checked)
+        return
+    # What was done is done, whoever has the session by now: looked up before any permission.
+    done = _done_before(plan, task, digest) if digest else None
+    if done is not None and not isinstance(frame, _GRANTED):
+        _answer_again(plan, task, done)
         return
     session = plan.session(ask.session)
-    if session is None or session.generation != ask.generation:
+    person = plan.person(session.sender) if session is not None else None
+    if session is None or person is None or session.generation != ask.generation:
         _not_current(plan, task, session)
         return
     if isinstance(frame, Lost):
@@ -151,74 +167,70 @@ def _decide(plan: Plan, task: Task, settings: Settings) -> None:
         return
     if session.presence is not Presence.HERE and not task.again:
         session = presence.prove_alive(plan, session, task.gateway)
-    _of_session(plan, task, session, settings, digest)
+        person = plan.person(session.sender) or person
+    case = Case(plan, task, session, person, settings, digest, checked, powers.operator_key)
+    if done is not None:
+        accounts.grant(case)
+        return
+    _of_session(case, powers)
 
 
-def _of_gateway(plan: Plan, task: Task, settings: Settings) -> None:
+def _of_gateway(plan: Plan, task: Task, settings: Settings, checked: Checked | None) -> None:
     frame = task.ask.frame
     if isinstance(frame, Hello):
-        presence.hello(plan, task, frame)
+        accounts.hello(plan, task, frame, settings)
+    elif isinstance(frame, Login):
+        if checked is not None:
+            accounts.logged_in(plan, checked, frame)
+        else:
+            accounts.login(plan, task, frame)
     elif isinstance(frame, Resume):
         presence.resume(plan, task, frame)
     elif isinstance(frame, Fetch):
         reads.fetch(plan, task, frame)
+    elif isinstance(frame, frames.Ping):
+        reads.pong(plan, task)
     else:
-        reads.read(plan, task, None)
+        check(Action.PERSONAL, GATEWAY)
 
 
-def _of_session(
-    plan: Plan, task: Task, session: Session, settings: Settings, digest: bytes
-) -> None:
-    frame = task.ask.frame
-    if isinstance(frame, Say):
-        rooms.say(plan, task, session, frame, digest)
-        return
-    check(type(frame), Role.SESSION)
-    if isinstance(frame, Join):
-        rooms.join(plan, task, session, frame, digest, settings)
-    elif isinstance(frame, Leave):
-        rooms.leave(plan, task, session, frame, digest)
-    elif isinstance(frame, Nick):
-        rooms.nick(plan, task, session, frame, digest)
-    elif isinstance(frame, Bye):
-        presence.bye(plan, task, session, frame)
-    else:
-        reads.read(plan, task, session)
+def _of_session(case: Case, powers: Powers) -> None:
+    frame = case.task.ask.frame
+    handler = HANDLERS.get(type(frame))
+    if handler is None:
+        raise Refused(Code.NOT_ALLOWED, "that is not allowed here")
+    if powers.wait is not None:
+        seconds = powers.wait(case.person.sender, type(frame))
+        if seconds > 0:
+            text = f"too much at once; wait {max(seconds, 0.1):.1f} s"
+            raise Refused(Code.LIMIT, text, seconds)
+    handler(case, frame)
 
 
-def _digest(frame: Join | Leave | Nick | Bye) -> bytes:
-    if isinstance(frame, Join):
-        return digest_of("join", frame.room)  # `since` is the reader's, not the room's
-    if isinstance(frame, Leave):
-        return digest_of("leave", frame.room)
-    if isinstance(frame, Nick):
-        return digest_of("nick", frame.name)
-    return digest_of("bye")
+def _done_before(plan: Plan, task: Task, digest: bytes) -> Done | None:
+    """What a request has led to before.
 
-
-def _answered_before(plan: Plan, task: Task, digest: bytes) -> bool:
-    """Answer a request that was done before as it was answered then."""
-    frame = task.ask.frame
-    assert isinstance(frame, Say | Join | Leave | Nick | Bye)
-    asking = task.ask.session
+    Raises:
+        Refused: its id was used for another one.
+    """
+    frame, asking = task.ask.frame, task.ask.session
     # Whoever it was when the turn began: a goodbye earlier in it undoes nothing.
     session = plan.session(asking) or plan.state.sessions.get(asking)
     sender = session.sender if session else plan.known.over.get(asking)
     if sender is None:
-        return False
-    done = plan.done_before(sender, frame.id)
-    if done is None:
-        return False
-    if done.digest != digest:
+        return None
+    done = plan.done_before(sender, frame.id)  # type: ignore[union-attr]
+    if done is not None and done.digest != digest:
         raise Refused(Code.CONFLICT, "this id was used for another request; take a new one")
-    _answer_again(plan, task, done)
-    return True
+    return done
 
 
 def _answer_again(plan: Plan, task: Task, done: Done) -> None:
     if isinstance(task.ask.frame, Join):
-        rooms.joined(plan, task, done.room)
-    elif isinstance(task.ask.frame, Say | Leave) and done.room:
+        session = plan.session(task.ask.session) or plan.state.sessions.get(task.ask.session)
+        sender = session.sender if session else plan.known.over.get(task.ask.session, 0)
+        rooms.joined(plan, task, done.room, sender)
+    elif done.room:
         plan.answer(task, Ok(0, plan.room(done.room).name, done.seq, done.at))
     else:
         plan.answer(task, Ok(0, at=done.at))
@@ -231,3 +243,37 @@ def _not_current(plan: Plan, task: Task, session: Session | None) -> None:
         plan.answer(task, Error(Code.EXPIRED, "the session is over; say hello for a new one"))
     else:
         plan.answer(task, Error(Code.REPLACED, "the session was resumed on another connection"))
+
+
+# --- digests ----------------------------------------------------------------------------------
+
+
+def _join_digest(frame: Join) -> bytes:
+    # `since` is the reader's, not the room's.
+    return digest_of("join", frame.room, *([True] if frame.private else []))
+
+
+def _bye_digest(frame: Bye) -> bytes:
+    return digest_of("bye")
+
+
+def _plain_digest(kind: type[frames.Frame]) -> Callable[[Any], bytes]:
+    tag = kind.__struct_config__.tag
+    fields = [each for each in kind.__struct_fields__ if each not in _NOT_DIGESTED]
+    return lambda frame: digest_of(tag, *(getattr(frame, field) for field in fields))
+
+
+def _digest_for(kind: type[frames.Frame]) -> Callable[[Any], bytes]:
+    special: dict[type, Callable[[Any], bytes]] = {
+        Say: messages.say_digest,
+        Join: _join_digest,
+        Bye: _bye_digest,
+    }
+    return special.get(kind) or _plain_digest(kind)
+
+
+_DIGESTS: dict[type, Callable[[Any], bytes]] = {
+    kind: _digest_for(kind)
+    for kind in HANDLERS
+    if issubclass(kind, frames.Frame) and "id" in kind.__struct_fields__
+}

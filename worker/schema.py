@@ -15,6 +15,7 @@ numbers = sa.Table(
     sa.Column("next_session", sa.BigInteger, nullable=False),
     sa.Column("next_sender", sa.BigInteger, nullable=False),
     sa.Column("next_room", sa.BigInteger, nullable=False),
+    sa.Column("next_device", sa.BigInteger, nullable=False, server_default="1"),
 )
 
 # One row per lease; today shard 0's stands for all.
@@ -32,9 +33,12 @@ rooms = sa.Table(
     sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("shard", sa.Integer, nullable=False),
     sa.Column("name", sa.String, nullable=False),
-    sa.Column("name_key", sa.String, nullable=False, unique=True),
+    sa.Column("name_key", sa.String, nullable=True, unique=True),  # NULL: closed
     sa.Column("first", sa.BigInteger, nullable=False),
     sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("title", sa.String, nullable=False, server_default=""),
+    sa.Column("closed_at", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 # `body` is what native clients are sent. The clustering by (room, seq) is what history is read by.
@@ -64,6 +68,7 @@ done = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# A guest's name stands with its session; an account's with the account.
 # A session that is over keeps its row for a day, without name and token: its requests that were
 # done are answered as such even then.
 sessions = sa.Table(
@@ -82,12 +87,149 @@ sessions = sa.Table(
     sa.Column("agent", sa.String, nullable=False),
     sa.Column("address", sa.String, nullable=False),
     sa.Column("changed_at", sa.BigInteger, nullable=False),
+    sa.Column("device", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("state", sa.String, nullable=False, server_default="here"),
+    sa.Column("away", sa.String, nullable=False, server_default=""),
 )
 
-memberships = sa.Table(
-    "memberships",
+accounts = sa.Table(
+    "accounts",
     metadata,
-    sa.Column("session", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("room", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("name_key", sa.String, nullable=True, unique=True),
+    sa.Column("password", sa.String, nullable=False),
+    sa.Column("operator", sa.Boolean, nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("address", sa.String, nullable=False),
+    sa.Column("suspended_until", sa.BigInteger, nullable=False),
+    sa.Column("suspended_why", sa.String, nullable=False),
+    sa.Column("deleted_at", sa.BigInteger, nullable=False),
+)
+
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("sender", sa.BigInteger, nullable=False),
+    sa.Column("token", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("label", sa.String, nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("used_at", sa.BigInteger, nullable=False),
+    sa.Column("address", sa.String, nullable=False),
+)
+
+blocks = sa.Table(
+    "blocks",
+    metadata,
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("blocked", sa.BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("by", sa.BigInteger, nullable=False),
+    sa.Column("by_name", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("target", sa.String, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+)
+
+# Former members of rooms that were accounts stay, with rank -1.
+members = sa.Table(
+    "members",
+    metadata,
+    sa.Column("room", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("rank", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("room", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("messages", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Of messages that were not read yet.
+mentions = sa.Table(
+    "mentions",
+    metadata,
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("room", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+restrictions = sa.Table(
+    "restrictions",
+    metadata,
+    sa.Column("room", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("by", sa.String, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
+    sa.Column("text", sa.String, nullable=False),
+    sa.Column("address", sa.String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+invites = sa.Table(
+    "invites",
+    metadata,
+    sa.Column("room", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("by", sa.BigInteger, nullable=False),
+    sa.Column("by_name", sa.String, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+reactions = sa.Table(
+    "reactions",
+    metadata,
+    sa.Column("room", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("sender", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("reaction", sa.String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# What was said, in the order in which it was: the index's rowids. Its words stand in the FTS5 table
+# `words`, which SQLAlchemy does not know of (migrations/versions/v0003_search.py).
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("room", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("sender", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("room", "seq"),
+)
+
+message_days = sa.Table(
+    "message_days",
+    metadata,
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+)
+
+# One row: up to which message the index goes.
+indexed = sa.Table(
+    "indexed",
+    metadata,
+    sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True),
+    sa.Column("upto", sa.BigInteger, nullable=False),
 )

@@ -16,11 +16,15 @@ from hubbub.errors import Code, LeaseLost, RemoteProtocolError
 from hubbub.frames import Error
 from hubbub.settings import Settings
 from hubbub.wire import Lost
-from worker.plan import Known, Plan, Task
-from worker.rules import BrokenAskError, Input, TimePassed, decide, keys_of, strangers
+from worker.allowance import Allowances
+from worker.lookups import Input, TimePassed, strangers, task_of, wanted
+from worker.plan import Known, Plan
+from worker.rules import BrokenAskError, Powers, decide
+from worker.searching import Searches
 from worker.state import State
 from worker.store import Store, Turn, TurnFailedError
 from worker.tenure import Tenure
+from worker.throttle import Throttle
 
 TICK = 0.25  # seconds
 RETRY_AFTER = 0.5  # seconds after the database failed
@@ -29,6 +33,9 @@ PRUNE_FIRST = 60.0  # seconds
 PRUNE_EVERY = 3600.0
 PRUNE_STEP = 0.2
 NOTE_EVERY = 1.0
+INDEX_EVERY = 0.25  # seconds between steps of the search index, while little is said
+INDEX_AT = 1000  # messages: then it takes a step after each turn
+INDEX_STEP = 200  # messages; a few milliseconds, in which no turn is taken
 
 
 class Shard:
@@ -38,6 +45,8 @@ class Shard:
 
     Args:
         thread: the one thread that uses the store.
+        searches: answers what is searched for, beside the turns.
+        operator_key: makes operators of the cluster.
     """
 
     def __init__(
@@ -47,7 +56,16 @@ class Shard:
         bus: Bus,
         thread: ThreadPoolExecutor,
         log: logging.Logger,
+        *,
+        searches: Searches,
+        operator_key: str = "",
     ) -> None:
+        self._searches = searches
+        self._operator_key = operator_key
+        self._allowances = Allowances(settings)
+        self._throttle = Throttle(settings)
+        self._unindexed = 1  # messages, about: it may be that a predecessor left some
+        self._index_at = float("-inf")
         self._settings = settings
         self._identity = identity
         self._bus = bus
@@ -80,7 +98,7 @@ class Shard:
         """
         if self._tenure is not None:
             self._seen_term = max(self._seen_term, self._tenure.seen_term)
-            self._tenure.watch.close()
+            self._tenure.close()
         self._tenure = None
         self._store = store
         run, now = self._loop.run_in_executor, self._loop.time()
@@ -93,6 +111,8 @@ class Shard:
             self._identity,
             self._bus,
             self._log,
+            searches=self._searches,
+            throttle=self._throttle,
             since=self._since,
             asked=self._gather,
         )
@@ -131,7 +151,7 @@ class Shard:
         tenure.watch.judge(state.of_gateway)
         if tenure.watch.was_deaf():
             self._renew = True
-        if self._renew or now >= self._prune_at:
+        if self._renew or now >= self._prune_at or self._unindexed:
             self._go.set()
         self._gather()
 
@@ -165,19 +185,28 @@ class Shard:
             LeaseLost: another worker has taken over.
             Exception: the database failed, and could not be read again either.
         """
-        while True:
-            await self._go.wait()
-            self._go.clear()
-            if self._stopping:
-                return
-            if self._renew or self._tenure is None:
-                await self._begin_again()
-            tenure = self._tenure
-            if tenure is not None and (inputs := tenure.take()):
-                await self._turn(tenure, inputs)
-            if self._loop.time() >= self._prune_at:
-                await self._prune()
-            self._gather()
+        try:
+            while not self._stopping:
+                await self._go.wait()
+                self._go.clear()
+                await self._step()
+        finally:
+            if self._tenure is not None:
+                self._tenure.close()
+
+    async def _step(self) -> None:
+        if self._stopping:
+            return
+        if self._renew or self._tenure is None:
+            await self._begin_again()
+        tenure = self._tenure
+        if tenure is not None and (inputs := tenure.take()):
+            await self._turn(tenure, inputs)
+        if self._unindexed >= INDEX_AT or (self._unindexed and self._loop.time() >= self._index_at):
+            await self._index()
+        if self._loop.time() >= self._prune_at:
+            await self._prune()
+        self._gather()
 
     def stop(self) -> None:
         """Have `run` return once the turn in flight is told."""
@@ -202,17 +231,27 @@ class Shard:
                 self._go.set()
             return
         tenure.tell(turn)
+        self._unindexed += len(turn.plan.events)
 
     def _work(self, state: State, inputs: Sequence[Input], now: float) -> Turn:
         """In the store's thread: one transaction, in which nobody moves what is remembered."""
         at = int(time.time() * 1000)
+        wait = self._allowances.wait
+        powers = Powers(self._operator_key, lambda sender, frame: wait(sender, frame, now))
 
         def decided(known: Known) -> Plan:
             broken: frozenset[int] = frozenset()
             while True:
                 try:
                     return decide(
-                        state, inputs, known, self._settings, at=at, now=now, broken=broken
+                        state,
+                        inputs,
+                        known,
+                        self._settings,
+                        at=at,
+                        now=now,
+                        broken=broken,
+                        powers=powers,
                     )
                 except BrokenAskError as error:
                     kind = type(inputs[error.index]).__name__
@@ -222,14 +261,27 @@ class Shard:
         if now - self._noted >= NOTE_EVERY:
             self._noted = now
             self._note(state)
-        keys = functools.partial(keys_of, state, inputs)
-        return self._store.turn(strangers(state, inputs), keys, decided)
+        look_up = functools.partial(wanted, state, inputs)
+        return self._store.turn(strangers(state, inputs), look_up, decided)
 
     def _note(self, state: State) -> None:
         try:
             self._store.note(state.epoch, state.events)
         except OSError as error:
             self._log.warning("what=note_failed why=%r", error.strerror)
+
+    async def _index(self) -> None:
+        """Have some more of what was said found by searches."""
+        self._index_at = self._loop.time() + INDEX_EVERY
+        try:
+            store = self._store
+            if await self._loop.run_in_executor(self._thread, store.index, INDEX_STEP):
+                self._unindexed = 0
+            else:
+                self._unindexed = max(1, self._unindexed - INDEX_STEP)
+                self._go.set()
+        except sqlite3.Error as error:
+            self._log.warning("what=index_failed why=%r", str(error))
 
     async def _prune(self) -> None:
         wait = PRUNE_STEP
@@ -248,8 +300,9 @@ class Shard:
         error = Error(Code.UNAVAILABLE, "the server cannot store anything now; try again later")
         news: list[Input] = []
         for each in inputs:
-            if isinstance(each, Task) and not isinstance(each.ask.frame, Lost):
-                tenure.refuse(each, error)
+            task = task_of(each)
+            if task is not None and not isinstance(task.ask.frame, Lost):
+                tenure.refuse(task, error)
             else:
                 news.append(each)  # what has happened, whether it can be stored now or later
         tenure.flush()

@@ -11,11 +11,14 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from hubbub.errors import HubbubError, LeaseLost
-from worker import loading, note
-from worker.plan import Known, Plan, Reading
-from worker.records import Done, EventRow, Presence, Session, shard_of
+from worker import index, loading, note
+from worker.lookups import Wanted
+from worker.messages import edit_of
+from worker.plan import Auditing, Known, Plan, Reading
+from worker.records import FOREVER, AuditRow, Done, EventRow, Presence
 from worker.schema import events
 from worker.state import State
+from worker.writing import write
 
 KEEP_DONE = 7 * 24 * 3600 * 1000  # ms; clients do not retry after a day
 KEEP_OVER = 24 * 3600 * 1000  # ms
@@ -24,35 +27,18 @@ CHECKPOINT_PAGES = 4000  # 16 MiB of log, then it is copied into the database by
 LOCKED_WITHIN = 5.0  # seconds
 LOOK_UP_AT_ONCE = 400  # keys in one SELECT; SQLite takes 999 parameters everywhere
 
-_INSERT_EVENT = (
-    "INSERT INTO events (room, seq, kind, sender, at, count, body) VALUES (?,?,?,?,?,?,?)"
-)
-# A `hello` that comes again after its session ended begins another one under the same key.
-_INSERT_DONE = (
-    "INSERT INTO done (sender, id, digest, at, room, seq) VALUES (?,?,?,?,?,?)"
-    " ON CONFLICT (sender, id) DO UPDATE SET at = excluded.at, room = excluded.room"
-)
 _LOOK_UP = (
     "SELECT d.sender, d.id, d.digest, d.at, d.room, d.seq FROM (VALUES {}) AS k JOIN done AS d"
     " ON d.sender = k.column1 AND d.id = k.column2"
 )
-_INSERT_ROOM = "INSERT INTO rooms (id, shard, name, name_key, first, made_at) VALUES (?,?,?,?,?,?)"
-_FREE_NAME = "UPDATE sessions SET name_key = NULL, token = NULL WHERE id = ?"
-_END_SESSION = (
-    "UPDATE sessions SET name_key = NULL, token = NULL, presence = ?, changed_at = ? WHERE id = ?"
-)
-_PUT_SESSION = (
-    "INSERT INTO sessions (id, sender, shard, name, name_key, visible, generation, gateway, token,"
-    " presence, agent, address, changed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
-    " ON CONFLICT (id) DO UPDATE SET shard = excluded.shard, name = excluded.name,"
-    " name_key = excluded.name_key, generation = excluded.generation,"
-    " gateway = excluded.gateway, token = excluded.token, presence = excluded.presence,"
-    " agent = excluded.agent, address = excluded.address, changed_at = excluded.changed_at"
-)
-_ADD_MEMBER = "INSERT INTO memberships (session, room) VALUES (?,?)"
-_DROP_MEMBER = "DELETE FROM memberships WHERE session = ? AND room = ?"
 _TAKE = "UPDATE leases SET term = max(term, ?) + 1, owner = ?"
-_NUMBERS = "UPDATE numbers SET next_session = ?, next_sender = ?, next_room = ?"
+_AUDIT = (
+    'SELECT id, at, "by", by_name, action, target, text FROM audit WHERE id < ?'
+    " ORDER BY id DESC LIMIT ?"
+)
+_ENTRY = "SELECT room, seq, kind, sender, at, count, body FROM events WHERE room = ? AND seq = ?"
+_REACTION = "SELECT 1 FROM reactions WHERE room = ? AND seq = ? AND sender = ? AND reaction = ?"
+INDEX_AT_ONCE = 200  # messages, in a step of its own between turns
 
 
 class TurnFailedError(HubbubError):
@@ -68,6 +54,7 @@ class Turn(NamedTuple):
 
     plan: Plan
     rows: list[list[EventRow]]  # for each of the plan's readings
+    audits: list[list[tuple[int, AuditRow]]]  # for each of its looks at the audit log
 
 
 class Store:
@@ -153,14 +140,14 @@ class Store:
     def turn(
         self,
         strangers: Collection[int],
-        keys_of: Callable[[Mapping[int, int]], Sequence[tuple[int, bytes]]],
+        wanted: Callable[[Mapping[int, int]], Wanted],
         decide: Callable[[Known], Plan],
     ) -> Turn:
         """Look up what is known, have it decided, store the plan, read what it asks for.
 
         Args:
             strangers: sessions that do not live, whose senders are looked up.
-            keys_of: given these, the keys that are to be looked up.
+            wanted: given these, what is to be looked up.
             decide: given all that, what is to be done.
 
         Raises:
@@ -172,10 +159,11 @@ class Store:
             self._raw.execute("BEGIN IMMEDIATE")
             self._check_term()
             over = self._ended(strangers) if strangers else {}
-            plan = decide(Known(self._look_up(keys_of(over)), over))
+            plan = decide(self._known(wanted(over), over))
             if plan.changes:
-                self._write(plan)
+                write(self._raw, plan)
             rows = [self._read(reading) for reading in plan.readings]
+            audits = [self._read_audit(auditing) for auditing in plan.audits]
             committing = True
             self._raw.execute("COMMIT")
         except (sqlite3.Error, sa.exc.SQLAlchemyError) as error:
@@ -184,7 +172,7 @@ class Store:
         except BaseException:
             self._roll_back()
             raise
-        return Turn(plan, rows)
+        return Turn(plan, rows, audits)
 
     def _roll_back(self) -> bool:
         try:
@@ -215,44 +203,31 @@ class Store:
         rows = ((id, self._raw.execute(query, (id,)).fetchone()) for id in sessions)
         return {id: row[0] for id, row in rows if row}
 
-    def _write(self, plan: Plan) -> None:
-        raw = self._raw
-        if plan.events:
-            raw.executemany(_INSERT_EVENT, plan.events)
-        if plan.done:
-            raw.executemany(_INSERT_DONE, [(*key, *done) for key, done in plan.done.items()])
-        new = [draft for draft in plan.drafts.values() if draft.new]
-        if new:
-            raw.executemany(
-                _INSERT_ROOM, [(d.id, shard_of(d.key), d.name, d.key, 1, plan.at) for d in new]
-            )
-        if plan.sessions:
-            self._write_sessions(plan)
-        state = plan.state
-        nexts = (plan.next_session, plan.next_sender, plan.next_room)
-        if nexts != (state.next_session, state.next_sender, state.next_room):
-            raw.execute(_NUMBERS, nexts)
+    def _known(self, wanted: Wanted, over: Mapping[int, int]) -> Known:
+        done = self._look_up(wanted.keys)
+        if not wanted.entries:
+            return Known(done, over)
+        rows: dict[tuple[int, int], EventRow] = {}
+        for key in wanted.entries:
+            self._add_entry(rows, key)
+        for key, row in list(rows.items()):
+            edited = edit_of(row)
+            if edited:
+                self._add_entry(rows, (key[0], edited))
+        reactions = {
+            key for key in wanted.reactions if self._raw.execute(_REACTION, key).fetchone()
+        }
+        return Known(done, over, rows, frozenset(reactions))
 
-    def _write_sessions(self, plan: Plan) -> None:
-        raw, before = self._raw, plan.state.sessions
-        living = [session for session in plan.sessions.values() if session is not None]
-        ended = [id for id, session in plan.sessions.items() if session is None]
-        # Names pass on within a turn, and the constraint holds for each single row.
-        raw.executemany(_END_SESSION, [(Presence.OVER, plan.at, id) for id in ended])
-        renamed = [s for s in living if s.id in before and before[s.id].key != s.key]
-        raw.executemany(_FREE_NAME, [(session.id,) for session in renamed])
-        raw.executemany(_PUT_SESSION, [_row(session, plan.at) for session in living])
-        entered: list[tuple[int, int]] = []
-        left: list[tuple[int, int]] = []
-        none: frozenset[int] = frozenset()
-        for id, session in plan.sessions.items():
-            was = before[id].rooms if id in before else none
-            now = session.rooms if session is not None else none
-            if was is not now:
-                entered += [(id, room) for room in now - was]
-                left += [(id, room) for room in was - now]
-        raw.executemany(_DROP_MEMBER, left)
-        raw.executemany(_ADD_MEMBER, entered)
+    def _add_entry(self, rows: dict[tuple[int, int], EventRow], key: tuple[int, int]) -> None:
+        row = self._raw.execute(_ENTRY, key).fetchone()
+        if row is not None:
+            rows[key] = EventRow(*row)
+
+    def _read_audit(self, auditing: Auditing) -> list[tuple[int, AuditRow]]:
+        below = auditing.before or FOREVER
+        rows = self._raw.execute(_AUDIT, (below, auditing.limit + 1))
+        return [(number, AuditRow(*row)) for number, *row in rows]
 
     def _read(self, reading: Reading) -> list[EventRow]:
         query = sa.select(events)
@@ -265,7 +240,18 @@ class Store:
             query = query.order_by(events.c.seq.desc())
         return [EventRow(*row) for row in self._connection.execute(query)]
 
-    # --- pruning --------------------------------------------------------------------------
+    # --- between turns --------------------------------------------------------------------
+
+    def index(self, limit: int = INDEX_AT_ONCE) -> bool:
+        """Index the words of some of what was said; True when nothing is left to be."""
+        self._raw.execute("BEGIN IMMEDIATE")
+        try:
+            self._check_term()
+            finished = index.step(self._raw, limit)
+            self._raw.execute("COMMIT")
+        finally:
+            self._roll_back()
+        return finished
 
     def prune(self) -> bool:
         """Forget some of what is too old to matter; True when a whole round is finished."""
@@ -292,21 +278,3 @@ class Store:
             self._roll_back()
         self._prune_from = (-1, b"") if finished else (rows[-1][0], rows[-1][1])
         return finished
-
-
-def _row(session: Session, at: int) -> tuple[object, ...]:
-    return (
-        session.id,
-        session.sender,
-        shard_of(session.key),
-        session.name,
-        session.key,
-        session.visible,
-        session.generation,
-        session.gateway,
-        session.token,
-        session.presence,
-        session.agent,
-        session.address,
-        at,
-    )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
+
+import msgspec
 
 from hubbub import __version__, wire
 from hubbub.bus import Bus, broker_addresses
-from hubbub.errors import Code
-from hubbub.frames import Error, GatewayInfo, Report
+from hubbub.errors import Code, Refused
+from hubbub.frames import Error, Found, GatewayInfo, Hit, Report
 from hubbub.settings import Settings
 from hubbub.wire import (
     Alive,
@@ -24,13 +27,17 @@ from hubbub.wire import (
     ToOwner,
 )
 from worker import reads
+from worker.doorkeeper import Doorkeeper
 from worker.gateways import Gateway, Gateways
+from worker.lookups import GatewayGone, Input, Syncing
 from worker.mail import Mail
-from worker.plan import Outcome, Task, View, snapshot
-from worker.rules import GatewayGone, Input, Syncing
+from worker.plan import Outcome, Searching, Synced, Task, View
+from worker.searching import Result, Search, Searches
+from worker.show import own_state, snapshot
 from worker.state import State
 from worker.store import Turn
 from worker.stream import Stream
+from worker.throttle import Throttle
 from worker.watch import Watch
 
 MOST_WAITING = 50_000  # inputs; gateways repeat what is not taken
@@ -49,6 +56,8 @@ class Tenure:
     """What is true under one term. A new term begins with nothing of this but the database.
 
     Args:
+        searches: answers what is searched for, beside the turns.
+        throttle: of passwords; it outlives the term.
         since: when this process became the owner, on the loop's clock.
         asked: called when there is something to decide that no message brought.
     """
@@ -62,6 +71,8 @@ class Tenure:
         bus: Bus,
         log: logging.Logger,
         *,
+        searches: Searches,
+        throttle: Throttle,
         since: float,
         asked: Callable[[], None],
     ) -> None:
@@ -102,7 +113,18 @@ class Tenure:
             deaf_limit=DEAF_LIMIT * settings.request_within,
             gone=self._on_gone,
         )
+        self._searches = searches
+        self._doorkeeper = Doorkeeper(
+            settings, self._loop.time, self._turn_away, self._take, throttle
+        )
+        self._closed = False
         self._loop.call_later(LOOK_AFTER, self.watch.look_for, list(state.of_gateway))
+
+    def close(self) -> None:
+        """The term is over: judge nobody and answer nothing any more."""
+        self._closed = True
+        self.watch.close()
+        self._doorkeeper.close()
 
     def repeat_position(self) -> None:
         """Say where the stream stands, when nothing did for a while.
@@ -156,13 +178,28 @@ class Tenure:
             return  # the gateway asks again
         received = gateway.inbox.receive(batch, size, self._loop.time())
         if received.tasks:
-            self.waiting += received.tasks
             self._waiting_bytes += size
+            takes = self._doorkeeper.takes
+            for task in received.tasks:
+                if takes(task):
+                    self._doorkeeper.receive(self.state, task)
+                else:
+                    self.waiting.append(task)
         for no, outcome in received.again:
             self._mail.add(gateway.id, self._made(no, outcome), everywhere=True)
         if received.missing:
             first, last = received.missing
             self._mail.send(gateway.id, Missing(self.term, first, last), everywhere=True)
+
+    def _take(self, each: Input) -> None:
+        if not self._closed:
+            self.waiting.append(each)
+            self._asked()
+
+    def _turn_away(self, task: Task, error: Error) -> None:
+        if not self._closed:
+            self.refuse(task, error)
+            self._asked()
 
     def _on_sync(self, frame: Sync) -> None:
         if frame.term > self.term:
@@ -218,9 +255,47 @@ class Tenure:
         for reading, rows in zip(plan.readings, turn.rows, strict=True):
             answer = reads.answer_reading(self._view, reading, rows)
             self._answer(reading.task, answer, kept=False)
+        for auditing, entries in zip(plan.audits, turn.audits, strict=True):
+            self._answer(auditing.task, reads.answer_audit(auditing, entries), kept=False)
+        for searching in plan.searches:
+            self._search(searching)
         self.flush()
-        for sync, over in plan.synced:
-            self._synced(sync, over)
+        for each in plan.synced:
+            self._synced(each)
+
+    def _search(self, searching: Searching) -> None:
+        task = searching.task
+
+        def done(result: Result | Refused) -> None:
+            if self._closed:
+                return
+            if isinstance(result, Refused):
+                self.refuse(task, Error(result.code, result.text, retry_after=result.retry_after))
+            else:
+                self._answer(task, Answer(task.ask.no, self._found(task, result)), kept=False)
+            self._asked()
+
+        if not self._searches.submit(Search(*searching[1:]), done):
+            text = "too many searches are under way; try again"
+            self.refuse(task, Error(Code.UNAVAILABLE, text, retry_after=1.0))
+
+    def _found(self, task: Task, result: Result) -> Found:
+        """The hits in rooms that may be read now: more may be barred than when it was asked."""
+        raw, rooms = msgspec.Raw, self.state.rooms
+        asked = {hit.room for hit in result.hits}
+        at = int(time.time() * 1000)
+        open_now = reads.readable(self.state, task.ask.session, asked, self._settings, at)
+        hits = [
+            Hit(
+                rooms[hit.room].name,
+                raw(hit.body),
+                [raw(body) for body in hit.before],
+                [raw(body) for body in hit.after],
+            )
+            for hit in result.hits
+            if hit.room in open_now
+        ]
+        return Found(0, hits, result.more, result.next)
 
     def refuse(self, task: Task, error: Error) -> None:
         """Answer a task that no turn will answer."""
@@ -251,22 +326,40 @@ class Tenure:
             self._log.exception("what=broken_answer")
             return Answer(no, Error(Code.INTERNAL, "a bug of this server; see its log"))
 
-    def _synced(self, sync: Sync, over: list[int]) -> None:
-        rooms = [self.state.rooms[id] for id in sync.rooms if id in self.state.rooms]
-        unknown = [id for id in sync.rooms if id not in self.state.rooms]
-        parts = in_parts([snapshot(self._view, room) for room in rooms])
-        position, epoch = self._stream.position, self.state.epoch
+    def _synced(self, synced: Synced) -> None:
+        sync, state = synced.frame, self.state
+        asked = dict.fromkeys(sync.rooms)
+        inside = []
+        for session in (state.sessions[id] for id in synced.differing if id in state.sessions):
+            rooms = sorted(state.people[session.sender].rooms)
+            asked.update(dict.fromkeys(rooms))
+            own = [(id, own_state(state, state.rooms[id], session.sender)) for id in rooms]
+            inside.append((session.id, own))
+        unknown = [id for id in asked if id not in state.rooms]
+        known = [state.rooms[id] for id in asked if id in state.rooms]
+        parts = in_parts([snapshot(self._view, room) for room in known])
+        position, epoch = self._stream.position, state.epoch
         for part, snapshots in enumerate(parts):
             frame = wire.Synced(
-                self.term, position, epoch, sync.no, over, snapshots, unknown, part, len(parts)
+                self.term,
+                position,
+                epoch,
+                sync.no,
+                synced.over,
+                snapshots,
+                unknown,
+                part,
+                len(parts),
+                inside if part == 0 else [],
             )
             self._mail.send(sync.gateway, frame, everywhere=True)
         self._log.info(
-            "what=synced gateway=%s sessions=%d over=%d rooms=%d",
+            "what=synced gateway=%s sessions=%d over=%d rooms=%d moved=%d",
             sync.gateway,
             len(sync.sessions),
-            len(over),
+            len(synced.over),
             len(sync.rooms),
+            len(inside),
         )
 
     def _taken(self, gateway: str) -> int:
@@ -293,6 +386,7 @@ class Tenure:
             self._bus.good,
             sorted(gateways, key=lambda each: each.gateway),
             __version__,
+            self.state.accounts,
         )
 
 

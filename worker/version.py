@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hubbub.errors import ConfigError
 
-SCHEMA = 1  # the number of the newest step in migrations/
+SCHEMA = 3  # the number of the newest step in migrations/
 DATABASE = "hubbub.db"
 
 

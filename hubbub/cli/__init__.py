@@ -11,10 +11,23 @@ from collections.abc import Sequence
 # Loaded only when asked for: `hubbub send` in a script must not pay for the line editor.
 COMMANDS = {
     "chat": ("hubbub.cli.chat", "talk: read and write in rooms"),
-    "send": ("hubbub.cli.send", "say something in a room and leave"),
+    "send": ("hubbub.cli.send", "say something in a room, or to one person, and leave"),
     "tail": ("hubbub.cli.tail", "print what was said in a room, and what follows"),
+    "search": ("hubbub.cli.search", "find messages by their words"),
+    "unread": ("hubbub.cli.lists", "list what the account has not read"),
     "rooms": ("hubbub.cli.lists", "list the rooms"),
+    "members": ("hubbub.cli.lists", "list who is in a room, also who is not here now"),
     "peers": ("hubbub.cli.lists", "list who is there"),
+    "register": ("hubbub.cli.account", "make an account, and log in to it here"),
+    "login": ("hubbub.cli.account", "log in to an account on this machine"),
+    "logout": ("hubbub.cli.account", "forget the account on this machine"),
+    "devices": ("hubbub.cli.account", "list where the account is logged in"),
+    "passwd": ("hubbub.cli.account", "change the account's password"),
+    "unregister": ("hubbub.cli.account", "delete the account"),
+    "operator": (
+        "hubbub.cli.operators",
+        "for operators of the cluster: suspend, announce and more",
+    ),
     "status": ("hubbub.cli.lists", "show how the cluster is"),
     "keys": ("hubbub.cli.keys", "make the keys for a bus that leaves this machine"),
 }
@@ -23,12 +36,14 @@ EPILOG = """\
 examples:
   hubbub chat --name Radha                 talk in the room "lobby"
   echo "backup done" | hubbub send ops     say a line, from a script
+  hubbub send @Varsha see you at 5         to one person alone, also one who is away
   hubbub tail ops -n 50                    the last 50 entries, and what follows
+  hubbub register Radha                    make an account; all commands then go as it
   hubbub COMMAND --help                    all about one command
 
-exit codes: 0 done, 2 wrong usage, 65 a text that cannot be sent, 66 no input, 69 no server could be
-reached, 74 a file cannot be read or written, 75 not known whether it was done, or try later,
-77 not allowed
+exit codes: 0 done, 1 nothing found, 2 wrong usage, 65 a text that cannot be sent, 66 no input,
+69 no server could be reached, 74 a file cannot be read or written, 75 not known whether it was
+done, or try later, 77 not allowed: also a wrong password, or a login that is over
 """
 
 

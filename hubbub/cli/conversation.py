@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 
 from hubbub.cli import common
-from hubbub.cli.commands import Command, Text, WrongLineError, help_lines, parse_line
-from hubbub.cli.render import json_line, line_of, notice_of, roster_line, time_of, visible
+from hubbub.cli.commands import Command, Text, WrongLineError, parse_line
+from hubbub.cli.completer import Known
+from hubbub.cli.marks import Marks
+from hubbub.cli.own_lines import OwnLines
+from hubbub.cli.people import TYPING_FOR, People
+from hubbub.cli.render import (
+    is_direct,
+    line_of,
+    notice_of,
+    roster_line,
+    unread_of,
+    visible,
+)
+from hubbub.cli.transcript import Look, Screen, Transcript
 from hubbub.client import Client
-from hubbub.client_events import ClientEvent
+from hubbub.client_events import ClientEvent, Disconnected, EpochReset, RoomLost
 from hubbub.errors import HubbubError
-from hubbub.frames import Event, Frame, Message, Ok, Presence
+from hubbub.frames import (
+    Event,
+    Invited,
+    Joined,
+    Marked,
+    Message,
+    Parted,
+    Presence,
+    Roster,
+    Typists,
+)
 from hubbub.names import name_key
 
-UNANSWERED = 256  # own lines on their way, then nothing more is read
-HISTORY_ON_JOIN, HISTORY_ON_DEMAND, MOST_HISTORY = 10, 20, 500
-TELL_AFTER = 1.0  # seconds of waiting for acknowledgements before that is told
-SHOWN_WITHIN = 10.0  # seconds after the last acknowledgement for own lines to come back
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Look:
-    """How things are shown. `typed`: a person sits at a terminal and sees the last of a room."""
-
-    json: bool = False
-    timestamps: bool = False
-    typed: bool = False
+HISTORY_ON_JOIN, MOST_NEW, MOST_HISTORY = 10, 100, 500
+NEW = "--- new since you left ---"
 
 
 class Conversation:
@@ -37,29 +45,28 @@ class Conversation:
 
     Args:
         client: connected.
-        show: prints one line of the conversation.
-        tell: prints one line about it: errors, and the state of the connection.
+        servers: the addresses of its cluster, under which its account is remembered.
     """
 
     def __init__(
-        self,
-        client: Client,
-        look: Look,
-        show: Callable[[str], None],
-        tell: Callable[[str], None],
+        self, client: Client, look: Look, screen: Screen, servers: Sequence[str] = ()
     ) -> None:
         self.room = ""  # the current one, as it is spelled by the server
         self.exit_code = common.OK
         self.over = asyncio.Event()
-        self._client = client
-        self._look = look
-        self._show = show
-        self._tell = tell
-        self._on_the_way: deque[asyncio.Future[Ok]] = deque()
+        self.client = client
+        self.look = look
+        self.screen = screen
+        self.servers = list(servers)
+        self.transcript = Transcript(client, look, screen)
+        self.own = OwnLines(client, screen, self.fail, typed=look.typed)
+        self.people = People()
+        self.marks = Marks(client)
         self._lines = 0
-        self._last_own: dict[str, int] = {}  # room key: highest number of an own line
         self._shown: dict[str, int] = {}  # room key: highest number shown
-        self._progress = asyncio.Event()
+        self._past: dict[str, int] = {}  # room key: what was shown from history, up to here
+        self._idle = asyncio.Event()  # all that has arrived is shown
+        self._changed = False  # something was done that others are told of, and oneself
         # Held while a room's past is printed, so that what follows it is printed after it.
         self._printing = asyncio.Lock()
 
@@ -71,202 +78,294 @@ class Conversation:
         Raises:
             HubbubError: what ended the client.
         """
-        async for event in self._client:
+        while True:
+            event = self.client.event_nowait()
+            if event is None:
+                self._idle.set()
+                try:
+                    event = await anext(self.client)
+                except StopAsyncIteration:
+                    return
+                except HubbubError:
+                    if self.over.is_set():
+                        return  # ended by oneself
+                    raise
+                finally:
+                    self._idle.clear()
             async with self._printing:
                 self.print_event(event)
 
     def print_event(self, event: ClientEvent) -> None:
         """Show one event."""
         if isinstance(event, Message | Event | Presence):
-            if self._look.json:
-                self._show(json_line(event))
-            else:
-                self._show_line(event)
+            self.people.take(event, asyncio.get_running_loop().time())
+            if isinstance(event, Presence) and is_direct(event.room):
+                self.screen.redraw()  # how the other is stands in the toolbar
+            if not self.transcript.hides(event):
+                self._show_event(event)
             if isinstance(event, Message | Event):
-                self._shown[name_key(event.room)] = event.seq
-                self._progress.set()
+                self._passed(event)
             return
-        notice = notice_of(event)
-        if notice is not None:
-            self._tell(notice)
-        if self.room and name_key(self.room) not in map(name_key, self._client.joined):
-            self._go_elsewhere()
+        if isinstance(event, Typists):
+            if event.sender not in self.client.blocked:
+                loop = asyncio.get_running_loop()
+                self.people.take_typing(event, loop.time())
+                self.screen.redraw()
+                loop.call_later(TYPING_FOR, self.screen.redraw)
+            return
+        if isinstance(event, Joined):
+            self._entered(event)
+        elif isinstance(event, Parted | RoomLost):
+            self._parted(event.room)
+        elif isinstance(event, EpochReset):
+            self._shown.clear()
+            self._past.clear()
+        if isinstance(event, Disconnected | Marked):
+            self.screen.redraw()
+        if (notice := notice_of(event)) is not None:
+            self.screen.tell(notice)
+        elif (line := line_of(event)) is not None:
+            self.note(line, event)
+        if self.room and not self.is_in(self.room):
+            self.go_elsewhere()
 
-    def _show_line(self, event: Message | Event | Presence) -> None:
-        line = line_of(event)
-        if line is None:
-            return
-        if len(self._client.joined) > 1:
-            line = f"[{visible(event.room)}] {line}"
-        if self._look.timestamps:
-            line = f"{time_of(event)} {line}"
-        self._show(line)
+    def _show_event(self, event: Message | Event | Presence) -> None:
+        key = name_key(event.room)
+        if isinstance(event, Message | Event) and event.seq <= self._past.get(key, 0):
+            return  # shown with the room's past
+        self.transcript.show(event, self.room)
+        if isinstance(event, Message) and self.transcript.rings(event, self.room):
+            self.screen.ring()
+
+    def _passed(self, event: Message | Event) -> None:
+        key = name_key(event.room)
+        self._shown[key] = event.seq
+        self.own.shown(event)
+        self.marks.shown(event.room, event.seq)
+        if isinstance(event, Event) and event.kind == "renamed":
+            self._renamed(f"@{event.name}", f"@{event.to}")
+
+    def _renamed(self, old: str, new: str) -> None:
+        """The conversation of two with somebody is called by their new name."""
+        if self.marks.is_caught_up(old):
+            self.marks.catch_up(new)
+        if name_key(old) == name_key(self.room):
+            self.room = new
+            self.screen.redraw()
+
+    def _entered(self, joined: Joined) -> None:
+        if joined.count <= joined.marked:
+            self.marks.catch_up(joined.room)
+        if not self.room:
+            self.room = joined.room
+            self.screen.redraw()
+
+    def _parted(self, room: str) -> None:
+        self.marks.forget(room)
+        self.own.drop_room(room)
+        self._past.pop(name_key(room), None)
 
     # --- what is typed -------------------------------------------------------------------------
 
     async def take_line(self, line: str) -> None:
         """Carry out one typed line. Errors are told, and remembered in `exit_code`."""
         self._lines += 1
-        number = self._lines
         try:
             wanted = parse_line(line)
             if isinstance(wanted, Text):
-                await self._say(wanted.text, number)
+                await self.say(wanted.text)
             elif wanted is not None:
-                await self._command(wanted, number)
+                await self._command(wanted)
         except WrongLineError as error:
-            self._fail(number, str(error), common.USAGE)
+            self.fail(self._lines, str(error), common.USAGE)
         except HubbubError as error:
-            self._fail(number, str(error), common.exit_code(error))
+            self.fail(self._lines, str(error), common.exit_code(error))
+        except OSError as error:  # what is stored of accounts
+            self.fail(self._lines, str(error), common.IO_ERROR)
 
-    def _fail(self, number: int, text: str, code: int) -> None:
-        self._tell(text if self._look.typed else f"line {number}: {text}")
+    async def _command(self, command: Command) -> None:
+        from hubbub.cli.actions import ACTIONS  # needs this module itself
+
+        await ACTIONS[command.name](self, command)
+
+    def fail(self, number: int, text: str, code: int) -> None:
+        """Line `number` could not be carried out."""
+        self.screen.tell(text if self.look.typed else f"line {number}: {text}")
         self.exit_code = self.exit_code or code
 
-    async def _say(self, text: str, number: int, *, action: bool = False) -> None:
-        if not self.room:
-            raise WrongLineError("you are in no room; /join ROOM enters one")
-        room = self.room
-        future = self._client.say_nowait(room, text, action=action)
-        future.add_done_callback(partial(self._said, room, number))
-        self._on_the_way.append(future)
-        while self._on_the_way and self._on_the_way[0].done():
-            self._on_the_way.popleft()
-        if len(self._on_the_way) >= UNANSWERED:
-            await asyncio.wait([self._on_the_way[0]])
-
-    def _said(self, room: str, number: int, future: asyncio.Future[Ok]) -> None:
-        if future.cancelled():
-            return
-        error = future.exception()
-        if error is None:
-            key = name_key(room)
-            self._last_own[key] = max(self._last_own.get(key, 0), future.result().seq)
-        else:
-            self._fail(number, f"not sent: {error}", common.exit_code(error))
+    async def say(
+        self, text: str, *, action: bool = False, reply: int = 0, room: str | None = None
+    ) -> None:
+        """Say something in a room (the current one); it is pending until it is stored."""
+        room = self.here() if room is None else room
+        prefix = f"[{visible(room)}] " if self.transcript.names_room(room, self.room) else ""
+        await self.own.say(room, text, prefix, self._lines, action=action, reply=reply)
 
     async def finish(self) -> None:
         """Wait until every own line is acknowledged, and shown in its place."""
-        waiting = [future for future in self._on_the_way if not future.done()]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=TELL_AFTER)
-            if late:
-                lines = "a line is" if len(late) == 1 else f"{len(late)} lines are"
-                self._tell(f"{lines} not stored yet; waiting (Ctrl-C gives up)")
-                await asyncio.wait(late)
-        try:
-            async with asyncio.timeout(SHOWN_WITHIN):
-                while self._not_shown():
-                    self._progress.clear()
-                    await self._progress.wait()
-        except TimeoutError:
-            self._tell("some of your lines are stored but could not be shown")
+        await self.own.finish(self._is_shown)
 
-    def _not_shown(self) -> bool:
-        joined = {name_key(room) for room in self._client.joined}
-        return any(
-            key in joined and self._shown.get(key, 0) < seq for key, seq in self._last_own.items()
-        )
+    def _is_shown(self, room: str, seq: int) -> bool:
+        """Whether nothing up to this number is still to be shown."""
+        return self._shown.get(name_key(room), 0) >= seq or not self.is_in(room)
 
-    # --- commands ------------------------------------------------------------------------------
+    async def leave_all(self) -> None:
+        """The end: what is on its way arrives, what was done is shown, what was read is noted."""
+        if self.over.is_set():
+            return
+        await self.finish()
+        if self._changed and not self.look.typed:
+            await self.client.ping()  # then all that one's commands led to has arrived
+            await self._idle.wait()
+        await self.marks.flush()
 
-    async def _command(self, command: Command, number: int) -> None:
-        argument = command.argument
-        if command.name == "me":
-            await self._say(argument, number, action=True)
-        elif command.name == "join":
-            await self.join(common.room_of(argument))
-        elif command.name == "leave":
-            await self._leave(common.room_of(argument))
-        elif command.name == "nick":
-            name = await self._client.nick(argument)
-            if not self._client.joined:
-                self._say_locally(f"* You are now {visible(name)}")
-        elif command.name == "who":
-            await self._who(common.room_of(argument))
-        elif command.name == "rooms":
-            await self._rooms()
-        elif command.name == "history":
-            await self._history(min(int(argument or HISTORY_ON_DEMAND), MOST_HISTORY))
-        elif command.name == "help":
-            for line in help_lines():
-                self._say_locally(line)
-        elif command.name == "quit":
-            self.over.set()
+    # --- rooms ---------------------------------------------------------------------------------
 
-    def _say_locally(self, line: str) -> None:
-        # In a stream of JSON objects there is no place for what is not a frame.
-        (self._tell if self._look.json else self._show)(line)
+    def here(self) -> str:
+        """The current room.
 
-    async def join(self, room: str) -> None:
+        Raises:
+            WrongLineError: there is none.
+        """
+        if not self.room:
+            raise WrongLineError("you are in no room; /join ROOM enters one")
+        return self.room
+
+    def is_in(self, room: str) -> bool:
+        """Whether one is in a room, by any spelling of its name."""
+        return name_key(room) in map(name_key, self.client.joined)
+
+    async def begin(self, room: str | None) -> None:
+        """Look around, and enter the first room: `room`, else the lobby or where one is already.
+
+        Raises:
+            HubbubError: it could not be entered.
+        """
+        joined = self.client.joined
+        if room is None:
+            rooms = [each for each in joined if not is_direct(each)]
+            room = "lobby" if self.is_in("lobby") or not rooms else rooms[0]
+        if self.look.typed and joined:
+            unread = []
+            for state in await self.client.unread():
+                if unread_of(state) == 0:
+                    self.marks.catch_up(state.room)
+                elif name_key(state.room) != name_key(room):
+                    unread.append(f"{visible(state.room)} ({unread_of(state)})")
+            if unread:
+                self.note(f"* Unread: {', '.join(unread)}")
+        for one in self.client.invitations if self.look.typed else ():
+            self.note(line_of(Invited(one.room, one.by, one.title)) or "")
+        await self.join(room)
+
+    async def join(self, room: str, *, private: bool = False) -> None:
         """Enter a room and make it the current one.
 
         Raises:
             HubbubError: it could not be entered.
         """
         async with self._printing:
-            new = name_key(room) not in map(name_key, self._client.joined)
-            roster = await self._client.join(room)
+            new = not self.is_in(room)
+            roster = await self.client.join(room, private=private)
             self.room = roster.room
-            if self._look.typed:
-                if new:
-                    await self._print_past(roster.head, HISTORY_ON_JOIN)
-                self._answer(roster, [roster_line(roster, self._client.sender)])
+            if self.look.typed:
+                if new or not self.marks.is_caught_up(roster.room) or not self._seen(roster):
+                    await self._print_new(roster, was_in=not new)
+                self.answer(roster, [roster_line(roster, self.client.sender)])
+                self.screen.redraw()
 
-    async def _leave(self, room: str) -> None:
-        room = room or self.room
-        if not room:
-            raise WrongLineError("you are in no room")
-        if name_key(room) not in map(name_key, self._client.joined):
-            raise WrongLineError(f"you are not in {room}")
-        # Own lines come back only while one is in the room.
-        await self.finish()
-        await self._client.leave(room)
-        if self._look.typed:
-            self._say_locally(f"* You left {visible(room)}")
-        if name_key(room) == name_key(self.room):
-            self._go_elsewhere()
+    async def enter(self, room: str) -> str:
+        """Enter a room without going to it; its name as the server spells it."""
+        roster = await self.client.join(room)
+        if roster.count <= roster.marked:
+            self.marks.catch_up(roster.room)
+        return roster.room
 
-    def _go_elsewhere(self) -> None:
-        joined = self._client.joined
-        self.room = joined[-1] if joined else ""
-        if self.room and self._look.typed:
-            self._say_locally(f"* You are talking in {visible(self.room)} now")
+    def _seen(self, roster: Roster) -> bool:
+        """Whether something of the room was shown, so that its past need not be."""
+        return name_key(roster.room) in self._shown or name_key(roster.room) in self._past
 
-    async def _who(self, room: str) -> None:
-        if not room and not self.room:
-            raise WrongLineError("you are in no room; /who ROOM asks about one")
-        roster = await self._client.members(room or self.room)
-        names = sorted(
-            (person.name, "" if person.state == "here" else f" ({person.state})")
-            for person in roster.members
-        )
-        listed = ", ".join(visible(name + state) for name, state in names) or "nobody"
-        self._answer(roster, [f"* In {visible(roster.room)}: {listed}"])
+    async def _print_new(self, roster: Roster, *, was_in: bool) -> None:
+        """The last of a room, or all that one has not read of it (within bounds)."""
+        fresh = roster.mark + 1 if was_in and roster.count > roster.marked else 0
+        missed = roster.head - roster.mark
+        limit = min(MOST_NEW, missed + 2) if fresh else HISTORY_ON_JOIN
+        if roster.head:
+            await self._print_past(
+                roster.room, max(limit, HISTORY_ON_JOIN), before=roster.head + 1, fresh=fresh
+            )
+        self._past[name_key(roster.room)] = roster.head
+        self.marks.catch_up(roster.room)
+        self.marks.shown(roster.room, roster.head)
 
-    async def _rooms(self) -> None:
-        rooms = await self._client.rooms()
-        if not rooms and not self._look.json:
-            self._say_locally("* There are no rooms yet")
-        for one in rooms:
-            self._answer(one, [f"* {visible(one.room)}: {one.members} here, {one.head} entries"])
-
-    async def _history(self, count: int) -> None:
-        if not self.room:
-            raise WrongLineError("you are in no room; /join ROOM enters one")
-        if count:
-            async with self._printing:
-                await self._print_past(None, count)
-
-    async def _print_past(self, head: int | None, count: int) -> None:
-        before = None if head is None else head + 1
-        past = await self._client.history(self.room, before=before, limit=count)
+    async def _print_past(
+        self, room: str, count: int, *, before: int | None = None, fresh: int = 0
+    ) -> None:
+        """Print entries of the past; a line marks the first of others from number `fresh` on."""
+        past = await self.client.history(room, before=before, limit=count)
+        if fresh and past.events and past.events[0].seq > fresh:
+            left = past.events[0].seq - fresh
+            more = min(left + len(past.events), MOST_HISTORY)
+            self.note(f"* {left} more new entries are not shown; /history {more} shows them")
+        marked = not fresh
         for event in past.events:
-            if self._look.json:
-                self._show(json_line(event))
-            else:
-                self._show_line(event)
+            own = event.sender == self.client.sender
+            self.own.remember(event)
+            if self.transcript.hides(event):
+                continue
+            if not marked and event.seq >= fresh and not own and isinstance(event, Message):
+                self.note(NEW)
+                marked = True
+            self.transcript.show(event, self.room)
 
-    def _answer(self, frame: Frame, lines: list[str]) -> None:
-        for line in [json_line(frame)] if self._look.json else lines:
-            self._show(line)
+    async def look_back(self, count: int) -> None:
+        """Print the last `count` entries of the current room."""
+        room = self.here()
+        async with self._printing:
+            await self._print_past(room, count)
+
+    def left(self, room: str) -> None:
+        """One has left a room."""
+        self._parted(room)
+        if self.look.typed:
+            self.note(f"* You left {visible(room)}")
+        if self.room and not self.is_in(self.room):
+            self.go_elsewhere()
+
+    def go_elsewhere(self) -> None:
+        """The current room was left."""
+        joined = sorted(self.client.joined, key=lambda room: not is_direct(room))
+        self.room = joined[-1] if joined else ""
+        if self.room and self.look.typed:
+            self.note(f"* You are talking in {visible(self.room)} now")
+        self.screen.redraw()
+
+    # --- for the commands ----------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """Something was done that comes back as an event."""
+        self._changed = True
+
+    def note(self, line: str, frame: object = None) -> None:
+        """One line about the conversation; in a stream of JSON objects `frame`, if it is one."""
+        self.transcript.note(line, frame)
+
+    def answer(self, frame: object, lines: Sequence[str]) -> None:
+        """What was asked for, as lines or as JSON."""
+        self.transcript.answer(frame, lines)
+
+    def known(self) -> Known:
+        """What there is to be named."""
+        view = self.client.state(self.room)
+        return self.people.known(view.members if view is not None else (), self.client.joined)
+
+    def toolbar(self) -> str:
+        """What stands beneath the typed line; nothing for ""."""
+        view = self.client.state(self.room)
+        peer = view.peer if view is not None else None
+        return self.people.toolbar(self.room, peer, asyncio.get_running_loop().time())
+
+    def quit(self) -> None:
+        """Nothing more is read."""
+        self.screen.end()
+        self.over.set()

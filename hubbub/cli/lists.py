@@ -1,20 +1,28 @@
-"""`hubbub rooms`, `hubbub peers`, `hubbub status`."""
+"""`hubbub rooms`, `peers`, `members`, `unread`, `status`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-import hubbub
-from hubbub.cli import common
-from hubbub.cli.render import json_line, visible
+from hubbub.cli import common, identity
+from hubbub.cli.render import json_line, unread_line, unread_of, visible
 from hubbub.client import Client
-from hubbub.frames import Frame, Report
+from hubbub.frames import Frame, Peer, Person, Report, RoomInfo, RoomState
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The flags; the same for the three."""
+    """The flags, by the subcommand."""
+    command = parser.prog.split()[-1]
     common.add_connection(parser)
+    if command != "status":
+        identity.add_identity(parser)
+    if command == "members":
+        parser.add_argument("room", metavar="ROOM")
+    if command == "rooms":
+        parser.add_argument("--search", default="", help="stands in the name or the title")
+    if command == "unread":
+        parser.add_argument("--all", action="store_true", help="also the rooms that are read")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
@@ -24,11 +32,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(args: argparse.Namespace) -> int:
-    addresses = common.addresses(args.server)
-    async with hubbub.connect(
-        *addresses, visible=False, agent="hubbub cli", connect_within=args.connect_within
-    ) as client:
-        frames, rows = await _ask(client, args.command)
+    guest = args.command == "status"
+    if args.command == "unread" and identity.stored_account(args) is None:
+        common.complain("only accounts have unread messages; `hubbub login NAME` logs in to one")
+        return common.NOT_ALLOWED
+    async with identity.connected(args, agent="hubbub cli", guest=guest, visible=False) as client:
+        frames, rows = await _ask(client, args)
     if args.json:
         for frame in frames:
             print(json_line(frame))
@@ -38,16 +47,45 @@ async def _main(args: argparse.Namespace) -> int:
     return common.OK
 
 
-async def _ask(client: Client, command: str) -> tuple[Sequence[Frame], list[tuple[str, ...]]]:
-    if command == "rooms":
-        rooms = await client.rooms()
-        rows = [(one.room, f"{one.members} here", f"{one.head} entries") for one in rooms]
-        return rooms, [tuple(map(str, row)) for row in rows]
-    if command == "peers":
+async def _ask(
+    client: Client, args: argparse.Namespace
+) -> tuple[Sequence[Frame], list[tuple[str, ...]]]:
+    if args.command == "rooms":
+        rooms = await client.rooms(args.search)
+        return rooms, [room_row(one) for one in rooms]
+    if args.command == "peers":
         peers = await client.peers()
-        return peers, [(one.name, one.state, one.gateway) for one in peers]
+        return peers, [peer_row(one) for one in peers]
+    if args.command == "members":
+        roster = await client.members(common.room_of(args.room), offline=True)
+        return roster.members, [member_row(one) for one in roster.members]
+    if args.command == "unread":
+        states = [one for one in await client.unread() if args.all or unread_of(one)]
+        return states, [unread_row(one) for one in states]
     report = await client.status()
     return [report], status_rows(report, client.gateway)
+
+
+def room_row(room: RoomInfo) -> tuple[str, ...]:
+    """One room of the directory."""
+    notes = [note for note, is_so in (("private", room.private), ("joined", room.joined)) if is_so]
+    counts = (f"{room.members} here", f"{room.head} entries")
+    return (room.room, *counts, ", ".join(notes), room.title)
+
+
+def peer_row(peer: Peer) -> tuple[str, ...]:
+    """One person who is there."""
+    return (peer.name, peer.state, peer.gateway, peer.away)
+
+
+def member_row(person: Person) -> tuple[str, ...]:
+    """One person of a room."""
+    return (person.name, person.state, person.role, person.away)
+
+
+def unread_row(state: RoomState) -> tuple[str, ...]:
+    """How much of a room is not read."""
+    return (state.room, unread_line(state), state.title)
 
 
 def status_rows(report: Report, asked: str) -> list[tuple[str, ...]]:
@@ -68,7 +106,7 @@ def status_rows(report: Report, asked: str) -> list[tuple[str, ...]]:
     return rows
 
 
-def table(rows: list[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows with their columns aligned, everything made visible."""
     shown = [tuple(visible(cell) for cell in row) for row in rows]
     widths = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-import unicodedata
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,87 +16,135 @@ from hubbub.client_events import (
     Reconnected,
     RoomLost,
 )
-from hubbub.frames import Event, Frame, Message, Presence, Roster
+from hubbub.frames import (
+    Announcement,
+    Event,
+    Frame,
+    Invited,
+    Joined,
+    Message,
+    News,
+    Parted,
+    Person,
+    Presence,
+    RoomState,
+    Roster,
+)
+from hubbub.visible import visible as visible
 
-MARKS = 8  # combining marks on one character; no script needs more, and floods cover other lines
-_JOINERS = "\u200c\u200d"  # shape emoji and several scripts; harmless after a letter of those
-
-
-def visible(text: str) -> str:
-    r"""`text` with all that a terminal would obey or hide made visible, as in `\x1b` or `\u202e`.
-
-    Control characters (also line ends), bidirectional and other format characters, separators
-    other than the space, private and unassigned characters, and floods of combining marks.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    shown = []
-    marks = 0
-    before = ""
-    for character in text:
-        category = unicodedata.category(character)
-        marks = marks + 1 if category in ("Mn", "Me") else 0
-        if _is_harmless(character, category, before) and marks <= MARKS:
-            shown.append(character)
-        else:
-            shown.append(_escaped(character))
-        before = character
-    return "".join(shown)
+# Told of by an `event`, too; the entry in the log is what is shown.
+_TOLD_BY_EVENT = frozenset({"joined", "parted", "kicked", "banned", "closed"})
 
 
-def _is_harmless(character: str, category: str, before: str) -> bool:
-    if category == "Cn":
-        # New emoji are unassigned to an older Python; the rest may turn out to be anything.
-        return "\U0001f000" <= character <= "\U0001faff"
-    if category in ("Mn", "Me") and not before:
-        return False  # would hang on what stands before the text
-    if category[0] == "C" or category in ("Zl", "Zp"):
-        return character in _JOINERS and before > "\x7f" and before not in _JOINERS
-    return category != "Zs" or character in " \u3000"
+class Shown(NamedTuple):
+    """One line for a person. `number`: of the message; a terminal shows it dimmed."""
+
+    text: str
+    number: int = 0
+    loud: bool = False  # it names the reader
+    quiet: bool = False  # it is about the conversation, not part of it
 
 
-def _escaped(character: str) -> str:
-    number = ord(character)
-    if character in "\n\r\t":
-        return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}[character]
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
-
-
-def json_line(frame: Frame | Notice) -> str:
+def json_line(frame: Frame | Notice | object) -> str:
     """A frame as one line of ASCII JSON with the protocol's field names."""
     import json
 
     return json.dumps(msgspec.to_builtins(frame), ensure_ascii=True)
 
 
-def time_of(event: ClientEvent) -> str:
-    """When it happened, in the reader's local time: `2026-01-01 12:00:00`."""
-    at = getattr(event, "at", 0)
-    seconds = at / 1000 if at else time.time()
+def time_of(event: object) -> str:
+    """When it happened, in the reader's local time: `2026-01-01 12:00:00`; now, if it has none."""
+    return clock(getattr(event, "at", 0) or time.time() * 1000)
+
+
+def clock(at: float) -> str:
+    """A time of the protocol (milliseconds since 1970, UTC) in local time."""
+    seconds = at / 1000
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
     except (OverflowError, ValueError, OSError):
         return "????-??-?? ??:??:??"  # a time that no clock has
 
 
-def line_of(event: ClientEvent) -> str | None:
+# --- what happens in a room -------------------------------------------------------------------
+
+
+def line_of(event: ClientEvent | News) -> str | None:
     """What a person is shown of an event; None when there is nothing to see."""
     if isinstance(event, Message):
-        name, text = visible(event.name), visible(event.text)
-        return f"* {name} {text}" if event.action else f"{name}: {text}"
+        return _message(event)
     if isinstance(event, Event):
-        name = visible(event.name)
-        if event.kind == "renamed":
-            return f"* {name} is now {visible(event.to)}"
-        return f"* {name}: {visible(event.kind)}"
+        return _event(event)
     if isinstance(event, Presence):
-        if event.change not in ("entered", "left"):
+        if event.change not in ("entered", "left") or event.why in _TOLD_BY_EVENT:
             return None
+        if is_direct(event.room):
+            return None  # how the other is, not who comes and goes
         why = f" ({visible(event.why)})" if event.why else ""
         return f"* {visible(event.name)} {event.change}{why}"
+    if isinstance(event, Joined):
+        return None if is_direct(event.room) else f"* You are in {visible(event.room)} now"
+    if isinstance(event, Parted):
+        return _parted(event)
+    if isinstance(event, Invited):
+        room, title = visible(event.room), f" ({visible(event.title)})" if event.title else ""
+        return f"* {visible(event.by)} invites you to {room}{title}; /join {room} accepts"
+    if isinstance(event, Announcement):
+        return f"*** {visible(event.by)} to everybody: {visible(event.text)}"
     return None
+
+
+def is_direct(room: str) -> bool:
+    """Whether a room is a conversation of two."""
+    return room.startswith("@")
+
+
+def _message(message: Message) -> str:
+    name, text = visible(message.name), visible(message.text)
+    if message.deleted:
+        text = "(deleted)"
+    if message.reply:
+        text = f"(to #{message.reply}) {text}"
+    return f"* {name} {text}" if message.action else f"{name}: {text}"
+
+
+def _event(event: Event) -> str:
+    name, to, text = visible(event.name), visible(event.to), visible(event.text)
+    of, why = f"#{event.of}", f" ({text})" if text else ""
+    until = f" until {clock(event.until)}" if event.until else ""
+    does = {
+        "renamed": f"is now {to}",
+        "joined": "joined",
+        "parted": "left the room",
+        "topic": f"set the topic: {text}" if text else "took the topic away",
+        "private": "made the room private",
+        "public": "opened the room to all",
+        "invited": f"invited {to}",
+        "kicked": f"put {to} out{why}",
+        "banned": f"banned {to}{until}{why}",
+        "unbanned": f"let {to} in again",
+        "muted": f"muted {to}{until}{why}",
+        "unmuted": f"let {to} write again",
+        "role": f"made {to} {'an' if text[:1] == 'o' else 'a'} {text} of the room",
+        # Of an edit that was edited again the text is not kept.
+        "edited": f"edited {of}: {text}" if text else f"edited {of}",
+        "deleted": f"deleted {of}{why}",
+        "reacted": f"reacted to {of} with {text}",
+        "unreacted": f"took {text} back from {of}",
+        "closed": f"closed the room{why}",
+    }.get(event.kind)
+    return f"* {name}: {visible(event.kind)}" if does is None else f"* {name} {does}"
+
+
+def _parted(parted: Parted) -> str:
+    room, by = visible(parted.room), f" by {visible(parted.by)}" if parted.by else ""
+    text = f" ({visible(parted.text)})" if parted.text else ""
+    if parted.why == "parted":
+        return f"* You left {room}"
+    how = {"kicked": "were put out of", "banned": "are banned from"}.get(parted.why)
+    if how is not None:
+        return f"* You {how} {room}{by}{text}"
+    return f"* You are no longer in {room}: {visible(parted.why)}{by}{text}"
 
 
 def notice_of(event: ClientEvent) -> str | None:
@@ -115,14 +163,44 @@ def notice_of(event: ClientEvent) -> str | None:
     return None
 
 
+# --- who and where ----------------------------------------------------------------------------
+
+
+def state_of(person: Person) -> str:
+    """What is to be said of a person beside the name: ` (away: lunch)`, ` (owner)`, or nothing."""
+    notes = [] if person.role == "member" else [visible(person.role)]
+    if person.state != "here":
+        said = f": {visible(person.away)}" if person.away else ""
+        notes.append(visible(person.state) + said)
+    return f" ({', '.join(notes)})" if notes else ""
+
+
+def people_line(people: list[Person]) -> str:
+    """Names with what is to be said of each."""
+    ordered = sorted(people, key=lambda person: (person.state == "offline", person.name.casefold()))
+    return ", ".join(visible(person.name) + state_of(person) for person in ordered)
+
+
 def roster_line(roster: Roster, own: int) -> str:
     """Who else is in a room."""
-    others = [
-        visible(person.name) + ("" if person.state == "here" else f" ({visible(person.state)})")
-        for person in sorted(roster.members, key=lambda person: person.name.casefold())
-        if person.sender != own
-    ]
     room = visible(roster.room)
+    if is_direct(roster.room):
+        peer = roster.peer
+        state = state_of(peer) if peer is not None else ""
+        return f"* You are talking to {room[1:]} alone{state}"
+    others = people_line([person for person in roster.members if person.sender != own])
+    title = f": {visible(roster.title)}" if roster.title else ""
     if not others:
-        return f"* You are in {room}; nobody else is here"
-    return f"* You are in {room} with {', '.join(others)}"
+        return f"* You are in {room}{title}; nobody else is here"
+    return f"* You are in {room}{title} with {others}"
+
+
+def unread_of(state: RoomState) -> int:
+    """How many messages of a room one has not read."""
+    return max(0, state.count - state.marked)
+
+
+def unread_line(state: RoomState) -> str:
+    """`3 unread, 1 of them to you`"""
+    mentions = f", {state.mentions} of them to you" if state.mentions else ""
+    return f"{unread_of(state)} unread{mentions}"

@@ -8,23 +8,27 @@ import hashlib
 from collections import deque
 
 import hubbub
-from hubbub.cli import common
+from hubbub.cli import common, identity
 from hubbub.cli.input import lines_of
-from hubbub.cli.render import json_line
+from hubbub.cli.render import is_direct, json_line
 from hubbub.client import Client
 from hubbub.client_requests import check_text
 from hubbub.frames import Ok
+from hubbub.names import name_key
 
 STDIN = 0
 MANUAL = """\
 Without TEXT every line of standard input that is not empty is one message, sent in order. Nobody
-sees you enter or leave. It prints nothing and exits with 0 only once all is stored.
+sees a guest enter or leave; an account enters the room, and stays in it. It prints nothing and
+exits with 0 only once all is stored. @NAME as the room is one person alone: the text is there when
+they come.
 
 --id makes a repetition safe: run the same command with the same --id again until it exits with 0
 (or with 2, 65 or 77), and every line is stored once, also when an earlier run was killed or got no
-answer. What an earlier run did is noted under $XDG_STATE_HOME/hubbub/send (readable by you alone,
-kept for 7 days): so this holds for one user on one machine, for the same --server. The same --id
-with another room or text is refused (65). Any text may be an id.
+answer. As an account this holds wherever it is run, for 7 days. What a guest's earlier run did is
+noted under $XDG_STATE_HOME/hubbub/send (readable by you alone, kept for 7 days): so it holds for
+one user on one machine, for the same --server. The same --id with another room or text is refused
+(65). Any text may be an id.
 """
 
 
@@ -34,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_connection(parser)
     parser.add_argument("room", metavar="ROOM")
     parser.add_argument("text", metavar="TEXT", nargs="*", help="(default: standard input)")
-    parser.add_argument("--name", help="the name to go by (default: a fresh guest name)")
+    identity.add_identity(parser)
     parser.add_argument("--id", help="names this message, so that sending it again is safe")
     parser.add_argument("--json", action="store_true", help="print the acknowledgements as JSON")
 
@@ -53,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
 async def _send(args: argparse.Namespace, text: str | None) -> int:
     if text is not None:
         check_text(text)
-    addresses = common.addresses(args.server)
     room = common.room_of(args.room)
-    if args.id is not None:
+    account = identity.stored_account(args)
+    if args.id is not None and account is None:
         from hubbub.cli.send_once import send_once
 
         texts = [text] if text is not None else await _all_lines()
@@ -64,22 +68,33 @@ async def _send(args: argparse.Namespace, text: str | None) -> int:
         return common.OK
     # A guest's name is of no use to anybody else: its goodbye is sent and not waited for.
     patience = hubbub.Patience() if args.name else hubbub.Patience(bye_within=0)
-    async with hubbub.connect(
-        *addresses,
-        name=args.name,
-        visible=False,
-        agent="hubbub send",
-        connect_within=args.connect_within,
-        patience=patience,
+    async with identity.connected(
+        args, agent="hubbub send", visible=False, patience=patience
     ) as client:
-        if text is None:
-            await client.join(room)
+        if args.id is not None:
+            await _send_once(args, client, room, [text] if text else await _all_lines())
+        elif text is None:
+            await _enter(client, room)
             await _send_lines(args, client, room)
         else:
             # Both at once: the join goes first, and one trip less is waited for.
-            _, answer = await asyncio.gather(client.join(room), client.say(room, text))
+            _, answer = await asyncio.gather(_enter(client, room), client.say(room, text))
             _print(args, [answer])
     return common.OK
+
+
+async def _enter(client: Client, room: str) -> None:
+    """Be where one may speak. A conversation of two needs no entering."""
+    if not is_direct(room) and name_key(room) not in map(name_key, client.joined):
+        await client.join(room)
+
+
+async def _send_once(args: argparse.Namespace, client: Client, room: str, texts: list[str]) -> None:
+    """As an account, which the server knows again: the ids alone make it safe."""
+    await _enter(client, room)
+    ids = line_ids(args.id, len(texts))
+    said = [client.say_nowait(room, text, id=ident) for text, ident in zip(texts, ids, strict=True)]
+    _print(args, await asyncio.gather(*said))
 
 
 async def _send_lines(args: argparse.Namespace, client: Client, room: str) -> None:

@@ -65,26 +65,46 @@ class Peer:
         more = last < head
         self.send("page", ref=ref, room=room, events=events, head=head, epoch=7, more=more)
 
-    async def greet(self, *, epoch: int = 7, sender: int = 1, rooms: object = ()) -> Fields:
+    async def greet(self, *, sender: int = 1, **fields: Any) -> Fields:
         """Answer the first frame with `welcome`; that frame."""
         frame = await self.frame()
-        self.welcome(frame, epoch=epoch, sender=sender, rooms=rooms)
+        self.welcome(frame, sender=sender, **fields)
         return frame
 
-    def welcome(
-        self, frame: Fields, *, epoch: int = 7, sender: int = 1, rooms: object = ()
-    ) -> None:
+    def welcome(self, frame: Fields, *, sender: int = 1, **fields: Any) -> None:
         """Answer `frame` with `welcome`."""
-        self.send(
-            "welcome",
-            ref=frame["ref"],
-            session=sender,
-            sender=sender,
-            name=frame.get("name") or "Radha",
-            token=f"token-{sender}",
-            epoch=epoch,
-            rooms=rooms,
-        )
+        defaults = {
+            "ref": frame["ref"],
+            "session": sender,
+            "sender": sender,
+            "name": frame.get("name") or "Radha",
+            "token": f"token-{sender}",
+            "epoch": 7,
+            "rooms": (),
+        }
+        self.send("welcome", **{**defaults, **fields})
+
+    async def ok(self, t: str, **fields: Any) -> Fields:
+        """Answer the next frame, which must be of this kind, with `ok`; that frame."""
+        frame = await self.expect(t)
+        self.send("ok", ref=frame["ref"], **fields)
+        return frame
+
+    def refuse(self, frame: Fields, code: str, **fields: Any) -> None:
+        """Answer `frame` with an error."""
+        self.send("error", ref=frame["ref"], code=code, text=f"refused: {code}", **fields)
+
+    async def answer_pings(self) -> None:
+        """Answer `ping` until the goodbye, or until the client goes; nothing else may come."""
+        while (frame := await self.frame())["t"] != "bye":
+            assert frame["t"] == "ping", frame
+            self.send("pong", ref=frame["ref"])
+
+    async def nothing(self, seconds: float) -> None:
+        """The client sends nothing for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                raise AssertionError(f"nothing was to come, but {await self.frame()}")
 
     async def silence(self, seconds: float) -> None:
         """Neither read nor write: what is tested is how long a client bears it."""
@@ -96,9 +116,9 @@ class Peer:
         self.roster(frame["ref"], head, room=frame["room"])
         return frame
 
-    def roster(self, ref: int, head: int, *, room: str = "lobby", members: object = ()) -> None:
+    def roster(self, ref: int, head: int, *, room: str = "lobby", **fields: Any) -> None:
         """Answer `join` or `members`."""
-        self.send("roster", ref=ref, room=room, head=head, epoch=7, members=members)
+        self.send("roster", **{"ref": ref, "room": room, "head": head, "epoch": 7, **fields})
 
     async def gone(self) -> None:
         """Wait until the client has closed."""

@@ -24,6 +24,7 @@ class Screen:
         self.top = 0  # the first row that is visible
         self.row = 0
         self.column = 0
+        self.bells = 0
         self._cells: list[list[str]] = [[]]
 
     def text(self) -> list[str]:
@@ -41,6 +42,8 @@ class Screen:
             self._go(self.row + 1, self.column)
         elif character == "\b":
             self.column = max(0, self.column - 1)
+        elif character == "\a":
+            self.bells += 1
         elif character >= " ":
             if self.column >= self.columns:
                 self._go(self.row + 1, 0)
@@ -129,6 +132,10 @@ class Terminal:
     def type(self, keys: str) -> None:
         """Press keys."""
         os.write(self._master, keys.encode())
+
+    def echoes(self) -> bool:
+        """Whether the terminal itself would show what is typed now."""
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
 
     async def shows(self, check: Callable[[list[str]], bool], within: float = 10) -> None:
         """Wait until the screen is so."""

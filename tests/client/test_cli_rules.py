@@ -7,10 +7,8 @@ import string
 import unicodedata
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from hubbub.cli.commands import COMMANDS, Command, Text, WrongLineError, parse_line
 from hubbub.cli.input import LONGEST, LineCutter
 from hubbub.cli.render import json_line, line_of, visible
 from hubbub.frames import Event, Message, Presence
@@ -113,43 +111,3 @@ def test_a_line_without_an_end_is_not_kept_whole() -> None:
     for _ in range(100):
         assert cutter.feed(b"x" * LONGEST) == []
     assert cutter.feed(b"\nshort\n") == ["x" * LONGEST, "short"]
-
-
-@pytest.mark.parametrize(
-    ("line", "wanted"),
-    [
-        ("hi there", Text("hi there")),
-        ("  indented", Text("  indented")),
-        ("//etc/passwd", Text("/etc/passwd")),
-        ("//", Text("/")),
-        ("", None),
-        ("   ", None),
-        ("/me waves", Command("me", "waves")),
-        ("/JOIN  den ", Command("join", "den")),
-        ("/history 5", Command("history", "5")),
-        ("/quit", Command("quit", "")),
-    ],
-)
-def test_a_line_means(line: str, wanted: object) -> None:
-    assert parse_line(line) == wanted
-
-
-@pytest.mark.parametrize("line", ["/", "/x", "/joni den", "/ me", "/me", "/join", "/history x"])
-def test_what_looks_like_a_command_is_never_text(line: str) -> None:
-    """“An unknown command is an error and never sent as text.”"""
-    with pytest.raises(WrongLineError):
-        parse_line(line)
-
-
-@given(st.text(max_size=20))
-def test_only_what_begins_with_two_slashes_says_a_slash_first(rest: str) -> None:
-    try:
-        found = parse_line("/" + rest)
-    except WrongLineError:
-        return
-    if isinstance(found, Text):
-        assert rest.startswith("/")
-        assert found.text == rest
-    else:
-        assert isinstance(found, Command)
-        assert found.name in COMMANDS

@@ -220,7 +220,7 @@ async def test_who_comes_and_goes_is_told(shared: Cluster, room: str) -> None:
 
 
 async def test_a_busy_room_that_is_not_read_is_caught_up_with(make_cluster: ClusterFactory) -> None:
-    cluster = await make_cluster(gateways=1)
+    cluster = await make_cluster(gateways=1, say_rate=0.0)
     async with (
         hubbub.connect(cluster.server(), name="Radha") as radha,
         hubbub.connect(cluster.server(), name="Rita") as rita,

@@ -60,6 +60,7 @@ async def start(
     cluster: Cluster, *arguments: str, gateway: int = 0, state: Path | None = None
 ) -> Run:
     argv, env = cluster.command(*arguments, gateway=gateway)
+    env["XDG_DATA_HOME"] = str(cluster.root / "home")
     if state is not None:
         env["XDG_STATE_HOME"] = str(state)
     pipe = asyncio.subprocess.PIPE
@@ -170,7 +171,7 @@ async def test_a_file_may_be_the_input(shared: Cluster, room: str, tmp_path: Pat
 
 
 async def test_every_command_does_what_help_says(shared: Cluster, room: str) -> None:
-    """`/join /leave /me /nick /who /rooms /history /quit /help`, `//`."""
+    """`/join /leave /me /nick /who /rooms /history /quit /help`, `//`; others: test_cli_chat."""
     chat = await start(shared, *CHAT, "--room", room)
     expected = [
         ("//slash", "Radha: /slash"),
@@ -184,7 +185,7 @@ async def test_every_command_does_what_help_says(shared: Cluster, room: str) -> 
         ("in two rooms", f"[{room}] Radha2: in two rooms"),
         (f"/leave den{room}", None),
         ("back in one", "Radha2: back in one"),
-        ("/help", "/nick NAME        take another name"),
+        ("/help", f"{'/nick NAME':28}  take another name"),
     ]
     for typed, shown in expected:
         chat.type(typed)

@@ -6,19 +6,21 @@ from collections import deque
 from collections.abc import Callable
 
 import msgspec
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from hubbub.client_events import ClientEvent, Notices
+from hubbub.client_events import ClientEvent, Lacking, Notices, Personal, RoomLost
 from hubbub.client_rooms import Rooms
 from hubbub.frames import (
     Behind,
     ClientFrame,
+    Error,
     History,
     Join,
+    Joined,
     Members,
     Message,
     Page,
+    Parted,
     Person,
     Presence,
     Reply,
@@ -58,7 +60,7 @@ class Model:
         self.queue.append(event)
         return True
 
-    def _notice(self, notice: Notices) -> None:
+    def _notice(self, notice: Notices | Personal) -> None:
         raise AssertionError(f"nothing to tell: {notice}")
 
     def read(self) -> None:
@@ -156,7 +158,7 @@ class Model:
         room = self.rooms.find("LOBBY")
         assert room is not None
         self.live = room.cursor == self.head
-        self.rooms.resumed([RoomState("Lobby", self.head)])
+        self.rooms.entered([RoomState("Lobby", self.head)], again=False, tell=True)
         self.rooms.catch_up()
 
     def settle(self) -> None:
@@ -222,3 +224,113 @@ def test_whatever_happens_who_is_there_is_known_and_told(
     changes = [event.change for event in model.events if isinstance(event, Presence)]
     assert changes == (["entered", "left"] * len(changes))[: len(changes)]
     assert (len(changes) % 2 == 1) == (9 in model.members)
+
+
+class Moved(Model):
+    """The same of an account, whom others put out of the room and let in again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = True
+        self.owed: list[int] = []  # numbers that were hers to see
+        self.lacking: list[int] = []  # of which the client told that it cannot show them
+        self.given_up: list[int] = []  # of these those of which it told the numbers
+        self.unsent: list[int] = []  # what was said while she was behind
+
+    def _notice(self, notice: Notices | Personal) -> None:
+        if isinstance(notice, Lacking):
+            self.lacking += range(notice.first, notice.last + 1)
+            self.given_up += range(notice.first, notice.last + 1)
+        if isinstance(notice, RoomLost):  # while she was away: nobody can tell how much it was
+            self.lacking += range(max(self.seen(), default=0) + 1, max(self.owed, default=0) + 1)
+
+    def seen(self) -> list[int]:
+        """The numbers that were queued for the application."""
+        return [one.seq for one in [*self.events, *self.queue] if isinstance(one, Message)]
+
+    def say(self, *, lost: bool = False, twice: bool = False) -> None:
+        if self.inside:
+            self.owed.append(self.head + 1)
+            self.unsent += [] if self.live else [self.head + 1]
+        super().say(lost=lost, twice=twice)
+
+    def put_out(self) -> None:
+        """Rita puts her out."""
+        if self.inside:
+            if not self.live:
+                self.lacking += self.unsent  # that there were more, `parted` does not tell
+            self.inside = self.live = False
+            self._send(lambda: self.rooms.take_parted(Parted("lobby", "kicked", "Rita")))
+
+    def let_in(self) -> None:
+        """She enters again, on another device."""
+        if not self.inside:
+            self.inside = self.live = True
+            joined = Joined("lobby", self.head, epoch=EPOCH, members=self._people())
+            self._send(lambda: self.rooms.take_joined(joined))
+
+    def _send_page(self, taken: Callable[[Reply], None], page: Page, last: int) -> None:
+        if self.inside:
+            super()._send_page(taken, page, last)
+        else:
+            self._refuse(taken, page.ref)
+
+    def _send_roster(self, taken: Callable[[Reply], None], ref: int) -> None:
+        if self.inside:
+            super()._send_roster(taken, ref)
+        else:
+            self._refuse(taken, ref)
+
+    def _refuse(self, taken: Callable[[Reply], None], ref: int) -> None:
+        error = Error("not_member", "join the room first", ref)
+        self._send(lambda: self._take(taken, error))
+
+    def reconnect(self) -> None:
+        self.connection += 1
+        self.answers.clear()
+        self.rooms.lost()
+        room = self.rooms.find("lobby")
+        # A room that is new to the client goes on from its head; what was said before is history.
+        if room is None:
+            self.lacking += [seq for seq in self.owed if seq not in self.seen()]
+        self.live = self.inside and (room is None or room.cursor == self.head)
+        states = [RoomState("lobby", self.head)] if self.inside else []
+        self.rooms.entered(states, again=False, tell=True)
+        self.rooms.catch_up()
+
+
+MOVES: list[Callable[[Moved], None]] = [
+    Moved.say,
+    Moved.say,
+    Moved.say,
+    Moved.come_or_go,
+    Moved.fall_behind,
+    Moved.put_out,
+    Moved.let_in,
+    Moved.answer,
+    Moved.answer,
+    Moved.receive,
+    Moved.receive,
+    Moved.read,
+    Moved.reconnect,
+]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(MOVES), min_size=5, max_size=60))
+def test_whoever_is_put_out_and_let_in_again_is_shown_what_was_hers_once(
+    moves: list[Callable[[Moved], None]],
+) -> None:
+    """“A reader has everything or is told what it lacks.”"""
+    model = Moved()
+    for move in moves:
+        move(model)
+    model.settle()
+    if model.inside:
+        model.say()  # the end: whatever the client holds to be the head, it hears of it
+        model.settle()
+    shown = model.seen()
+    assert shown == sorted(set(shown))
+    assert set(model.owed) <= {*shown, *model.lacking}
+    assert set(shown).isdisjoint(model.given_up)
+    assert (model.rooms.find("lobby") is not None) == model.inside

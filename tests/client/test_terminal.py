@@ -18,7 +18,8 @@ async def sit_down(cluster: Cluster, room: str, state: Path) -> Terminal:
     """Radha at her terminal, in the room."""
     terminal = Terminal()
     argv, environ = cluster.command("chat", "--name", "Radha", "--room", room)
-    await terminal.start(argv, {**environ, "XDG_STATE_HOME": str(state)})
+    homes = {"XDG_STATE_HOME": str(state), "XDG_DATA_HOME": str(state)}
+    await terminal.start(argv, {**environ, **homes})
     await terminal.shows(lambda rows: rows[-1:] == [f"{room}>"])
     return terminal
 
@@ -52,22 +53,22 @@ async def test_what_others_say_never_tears_the_line_being_typed(
     long = "x" * 150
     for text in ("hi friends!", long, "\x1b[2J\x1b[Hgone?"):
         await rita.say(room, text)
-    await radha.shows(lambda rows: "Rita: \\x1b[2J\\x1b[Hgone?" in rows)
+    await radha.shows(lambda rows: "Rita: \\x1b[2J\\x1b[Hgone? #3" in rows)
     radha.type(" at 6")
     await radha.shows(lambda rows: rows[-1] == f"{room}> I will be at 6")
     assert radha.screen.text() == [
         "* You are Radha; /help lists the commands",
         f"* You are in {room}; nobody else is here",
         "* Rita entered",
-        "Rita: hi friends!",
+        "Rita: hi friends! #1",
         f"Rita: {long}"[:60],
         f"Rita: {long}"[60:120],
-        f"Rita: {long}"[120:],
-        "Rita: \\x1b[2J\\x1b[Hgone?",
+        f"Rita: {long} #2"[120:],
+        "Rita: \\x1b[2J\\x1b[Hgone? #3",
         f"{room}> I will be at 6",
     ]
     radha.type("\r")
-    await radha.shows(lambda rows: rows[-2:] == ["Radha: I will be at 6", f"{room}>"])
+    await radha.shows(lambda rows: rows[-2:] == ["Radha: I will be at 6 #4", f"{room}>"])
     assert f"{room}> I will be at 6" not in radha.screen.text()  # it is shown once
     radha.type("\x04")
     assert await ends(radha) == 0
@@ -77,7 +78,7 @@ async def test_own_lines_come_back_with_the_arrow_key_also_next_time(
     radha: Terminal, shared: Cluster, room: str, tmp_path: Path
 ) -> None:
     radha.type("one\rtwo\r")
-    await radha.shows(lambda rows: rows[-2:] == ["Radha: two", f"{room}>"])
+    await radha.shows(lambda rows: rows[-2:] == ["Radha: two #2", f"{room}>"])
     radha.type("\x1b[A\x1b[A")
     await radha.shows(lambda rows: rows[-1] == f"{room}> one")
     radha.type("\x03")  # wipes the line
@@ -87,7 +88,7 @@ async def test_own_lines_come_back_with_the_arrow_key_also_next_time(
     history = tmp_path / "hubbub" / "chat-history"
     assert history.stat().st_mode & 0o777 == 0o600
     again = await sit_down(shared, room, tmp_path)
-    assert "Radha: two" in again.screen.text()  # the room's past
+    assert "Radha: two #2" in again.screen.text()  # the room's past
     again.type("\x1b[A")
     await again.shows(lambda rows: rows[-1] == f"{room}> two")
     again.type("\x03\x04")
@@ -103,7 +104,7 @@ async def test_what_is_wrong_is_told_and_the_prompt_names_the_room(
     radha.type(f"/join den{room}\r")
     await radha.shows(lambda rows: rows[-1] == f"den{room}>")
     radha.type("hello\r")
-    await radha.shows(lambda rows: rows[-2:] == [f"[den{room}] Radha: hello", f"den{room}>"])
+    await radha.shows(lambda rows: rows[-2:] == ["Radha: hello #1", f"den{room}>"])
     radha.type("/leave\r")
     await radha.shows(lambda rows: rows[-1] == f"{room}>")
     radha.type("\x04")
@@ -118,5 +119,5 @@ async def test_a_lost_gateway_is_told_and_what_was_typed_meanwhile_is_said_later
     await radha.shows(lambda rows: any(row.startswith("! connection lost") for row in rows))
     radha.type("still here\r")
     await cluster.restart(cluster.gateways[0])
-    await radha.shows(lambda rows: "! connected again" in rows and "Radha: still here" in rows)
+    await radha.shows(lambda rows: "! connected again" in rows and "Radha: still here #1" in rows)
     await radha.close()

@@ -15,9 +15,23 @@ import msgspec
 from hubbub import frames, wire
 from hubbub.bus import Bus, broker_addresses
 from hubbub.errors import Code
-from hubbub.frames import Error, Message, Ok, Page, Person, Presence, RoomState, Roster, Welcome
+from hubbub.frames import (
+    Error,
+    Event,
+    Frame,
+    Message,
+    Ok,
+    Page,
+    Parted,
+    Person,
+    Presence,
+    RoomState,
+    Roster,
+    Welcome,
+)
+from hubbub.names import direct_room
 from hubbub.settings import Settings
-from hubbub.wire import Answer, Answers, Item, Kind, Snapshot
+from hubbub.wire import Answer, Answers, Ending, Entry, Item, Kind, Snapshot, rooms_digest
 
 _raw = frames.encoder.encode
 
@@ -30,10 +44,20 @@ class Room:
         self.log: list[tuple[int, int, bytes]] = []
         self.people: dict[int, Person] = {}
 
+        self.pair: list[Person] = []
+
     def snapshot(self) -> Snapshot:
         """As it stands."""
         head = len(self.log)
-        return Snapshot(self.id, self.name, head, 1, head, list(self.people.values()))
+        people = list(self.people.values())
+        return Snapshot(self.id, self.name, head, 1, head, people, pair=self.pair)
+
+    def own(self, sender: int) -> RoomState:
+        """The same, with what is personal: a mark that tells whose it is."""
+        head = len(self.log)
+        others = [person for person in self.pair if person.sender != sender]
+        peer = others[0] if others else None
+        return RoomState(self.name, head, 1, head, mark=sender, peer=peer)
 
 
 class Owner:
@@ -49,6 +73,8 @@ class Owner:
         self.term, self.position, self.epoch = 1, 0, 77
         self.rooms: dict[str, Room] = {}
         self.sessions: dict[int, tuple[int, str, str]] = {}  # generation, name, gateway
+        self.sender_of: dict[int, int] = {}  # session -> person; a guest has the same number
+        self.done: dict[tuple[str, int], tuple[Any, ...]] = {}  # by gateway and ask: the answer
         self.seen: list[wire.ToOwner] = []
         self.kept: dict[int, bytes] = {}
         self.taken: dict[str, int] = {}
@@ -57,6 +83,9 @@ class Owner:
         self.forgetful = False  # keeps no stream
         self.refuse: type | None = None  # frames that it does not allow
         self.deaf_to: Callable[[frames.ClientFrame | Any], bool] = lambda frame: False
+        self.silent_on: Callable[[frames.ClientFrame | Any], bool] = lambda frame: False  # done
+        self.holding: type | None = None  # answers to these do not leave yet
+        self.held: list[tuple[str, Answers]] = []
 
     async def start(self) -> None:
         """Connect, and wait until the bus works."""
@@ -95,6 +124,66 @@ class Owner:
         there.log.append((seq, Kind.MESSAGE, body))
         return Item(Kind.MESSAGE, there.id, seq, sender, body)
 
+    def event(self, room: str, kind: str, **fields: Any) -> Item:
+        """Put an event into a room's log."""
+        there = self.rooms[room]
+        seq = len(there.log) + 1
+        body = _raw(Event(room, seq, kind, fields.pop("sender", 9), "Nobody", 1, seq, **fields))
+        there.log.append((seq, Kind.EVENT, body))
+        return Item(Kind.EVENT, there.id, seq, 9, body)
+
+    def room(self, name: str) -> Room:
+        """The room of that name, made if need be."""
+        return self.rooms.setdefault(name, Room(len(self.rooms) + 1, name))
+
+    def direct(self, one: int, other: int) -> Room:
+        """The conversation of two people."""
+        room = self.room(direct_room(one, other))
+        room.pair = [self.person(one), self.person(other)]
+        return room
+
+    def person(self, sender: int) -> Person:
+        """Somebody that has a session."""
+        session = min(number for number, whose in self.sender_of.items() if whose == sender)
+        return Person(sender, self.sessions[session][1])
+
+    def member_in(self, room: str, sender: int, asked_by: int = 0) -> Item:
+        """Somebody is in a room from now on."""
+        there = self.room(room)
+        there.people[sender] = self.person(sender)
+        body = wire.encoder.encode(Entry(there.snapshot(), there.own(sender)))
+        return Item(Kind.MEMBER_IN, there.id, asked_by, sender, body)
+
+    def member_out(
+        self, room: str, sender: int, asked_by: int = 0, parted: Parted | None = None
+    ) -> Item:
+        """Somebody is in a room no longer."""
+        there = self.rooms[room]
+        there.people.pop(sender, None)
+        body = _raw(parted or Parted(room))
+        return Item(Kind.MEMBER_OUT, there.id, asked_by, sender, body)
+
+    def personal(self, sender: int, frame: Frame, room: str = "") -> Item:
+        """Something for one person."""
+        id = self.rooms[room].id if room else 0
+        return Item(Kind.PERSONAL, id, 0, sender, _raw(frame))
+
+    def over(self, session: int, generation: int, ending: Ending | None = None) -> Item:
+        """A session is over below that generation."""
+        body = wire.encoder.encode(ending) if ending else b""
+        return Item(Kind.SESSION_OVER, 0, generation, session, body)
+
+    def hold(self, kind: type) -> None:
+        """Keep answers to such frames back, true at the positions at which they were made."""
+        self.holding = kind
+
+    def release(self) -> None:
+        """Let them go."""
+        self.holding = None
+        held, self.held = self.held, []
+        for gateway, frame in held:
+            self.tell(gateway, frame)
+
     def new_term(self, *, position: int = 0) -> None:
         """Another owner has taken over."""
         self.term += 1
@@ -128,6 +217,14 @@ class Owner:
             for number, generation in frame.sessions
             if self.sessions.get(number, (0,))[0] != generation
         ]
+        inside = []
+        asked = dict.fromkeys(frame.rooms)
+        for (number, _), digest in zip(frame.sessions, frame.inside, strict=True):
+            sender = self.sender_of.get(number, 0)
+            rooms = [room for room in self.rooms.values() if sender in room.people]
+            if number not in over and digest != rooms_digest(room.id for room in rooms):
+                inside.append((number, [(room.id, room.own(sender)) for room in rooms]))
+                asked |= dict.fromkeys(room.id for room in rooms)
         self.tell(
             frame.gateway,
             wire.Synced(
@@ -136,8 +233,9 @@ class Owner:
                 self.epoch,
                 frame.no,
                 over,
-                [by_id[room].snapshot() for room in frame.rooms if room in by_id],
+                [by_id[room].snapshot() for room in asked if room in by_id],
                 [room for room in frame.rooms if room not in by_id],
+                inside=inside,
             ),
         )
 
@@ -155,14 +253,40 @@ class Owner:
             self.tell(batch.gateway, wire.Missing(self.term, taken + 1, batch.number - 1))
             return
         self.taken[batch.gateway] = max(taken, batch.number)
-        answers = [
-            Answer(ask.no, *self._answer(batch.gateway, ask))
-            for ask in batch.asks
-            if not self.deaf_to(ask.frame)
-        ]
-        if answers:
-            frame = Answers(self.term, self.position, self.taken[batch.gateway], answers)
-            self.tell(batch.gateway, frame)
+        kept, told = [], []
+        for ask in batch.asks:
+            if self.deaf_to(ask.frame):
+                continue
+            answer = Answer(ask.no, *self._once(batch.gateway, ask))
+            if self.holding is not None and isinstance(ask.frame, self.holding):
+                kept.append(answer)
+            elif not self.silent_on(ask.frame):
+                told.append(answer)
+        taken = self.taken[batch.gateway]
+        if kept:
+            self.held.append((batch.gateway, Answers(self.term, self.position, taken, kept)))
+        if told:
+            self.tell(batch.gateway, Answers(self.term, self.position, taken, told))
+
+    def _once(self, gateway: str, ask: wire.Ask) -> tuple[Any, ...]:
+        """What is asked again is not done again; a join is answered as things are now."""
+        key = gateway, ask.no
+        if key in self.done and isinstance(ask.frame, frames.Join):
+            return self._joined(ask, self.room(self._canonical(ask, ask.frame.room)))
+        if key not in self.done:
+            self.done[key] = self._answer(gateway, ask)
+        return self.done[key]
+
+    def _canonical(self, ask: wire.Ask, name: str) -> str:
+        """The name of a room however it is asked for."""
+        if not name.startswith("@") or ":" in name:
+            return name
+        (other,) = {
+            self.sender_of[number]
+            for number, (_, whose, _) in self.sessions.items()
+            if whose == name[1:]
+        }
+        return self.direct(self.sender_of[ask.session], other).name
 
     def _answer(self, gateway: str, ask: wire.Ask) -> tuple[Any, ...]:
         frame = ask.frame
@@ -173,21 +297,30 @@ class Owner:
                 number = len(self.sessions) + 1
                 name = frame.name or f"guest-{number}"
                 self.sessions[number] = (1, name, gateway)
-                return self._welcome(number)
+                self.sender_of[number] = number
+                return self._welcome(number, ask)
+            case frames.Login():
+                return self._login(gateway, ask, frame)
             case frames.Resume():
                 number = int(frame.token.removeprefix("token-"))
                 generation, name, _ = self.sessions[number]
                 self.sessions[number] = (generation + 1, name, gateway)
                 self.publish([Item(Kind.SESSION_OVER, 0, generation + 1, number, b"")])
-                return self._welcome(number)
+                return self._welcome(number, ask)
             case frames.Join():
                 return self._join(ask, frame)
             case frames.Leave():
-                self._presence(self.rooms[frame.room], ask.session, "left")
+                sender = self.sender_of[ask.session]
+                self._presence(self.rooms[frame.room], sender, "left")
+                self.publish([self.member_out(frame.room, sender, ask.session)])
                 return (Ok(0, frame.room),)
+            case frames.Unregister() | frames.Revoke():
+                self.publish([self.over(ask.session, 99, Ending("expired", "it is over"))])
+                return (Ok(0),)
             case frames.Say():
+                sender = self.sender_of[ask.session]
                 item = self.message(
-                    frame.room, frame.text, sender=ask.session, name=self.sessions[ask.session][1]
+                    frame.room, frame.text, sender=sender, name=self.sessions[ask.session][1]
                 )
                 self.publish([item])
                 return (Ok(0, frame.room, item.seq, 1),)
@@ -205,32 +338,50 @@ class Owner:
             case _:
                 return (Error(Code.NOT_ALLOWED, "this owner is a small one"),)
 
-    def _welcome(self, number: int) -> tuple[Any, ...]:
+    def _login(self, gateway: str, ask: wire.Ask, frame: frames.Login) -> tuple[Any, ...]:
+        """A session more of whoever has that name; nobody: the first one."""
+        number = len(self.sessions) + 1
+        name = frame.name or ""
+        same = [session for session, (_, whose, _) in self.sessions.items() if whose == name]
+        self.sessions[number] = (1, name, gateway)
+        self.sender_of[number] = self.sender_of[same[0]] if same else number
+        return self._welcome(number, ask)
+
+    def _welcome(self, number: int, ask: wire.Ask) -> tuple[Any, ...]:
         generation, name, _ = self.sessions[number]
-        rooms = [room for room in self.rooms.values() if number in room.people]
-        states = [RoomState(room.name, len(room.log), 1, len(room.log)) for room in rooms]
-        welcome = Welcome(0, number, number, name, f"token-{number}", self.epoch, rooms=states)
-        return welcome, number, generation, [room.snapshot() for room in rooms]
+        sender = self.sender_of[number]
+        rooms = [room for room in self.rooms.values() if sender in room.people]
+        states = [room.own(sender) for room in rooms]
+        welcome = Welcome(0, number, sender, name, f"token-{number}", self.epoch, rooms=states)
+        snapshots = [room.snapshot() for room in rooms] if ask.snapshot else []
+        return welcome, number, generation, snapshots
 
     def _join(self, ask: wire.Ask, frame: frames.Join) -> tuple[Any, ...]:
-        room = self.rooms.setdefault(frame.room, Room(len(self.rooms) + 1, frame.room))
-        if ask.session not in room.people:
-            self._presence(room, ask.session, "entered")
-        snapshots = [room.snapshot()] if ask.snapshot else []
-        return self._roster(room), 0, 0, snapshots
+        room = self.room(self._canonical(ask, frame.room))
+        sender = self.sender_of[ask.session]
+        if sender not in room.people:
+            self._presence(room, sender, "entered")
+            self.publish([self.member_in(room.name, sender, ask.session)])
+        return self._joined(ask, room)
+
+    def _joined(self, ask: wire.Ask, room: Room) -> tuple[Any, ...]:
+        own = room.own(self.sender_of[ask.session])
+        roster = msgspec.structs.replace(self._roster(room), mark=own.mark, peer=own.peer)
+        inside = self.sender_of[ask.session] in room.people
+        return roster, 0, 0, [room.snapshot()] if ask.snapshot else [], inside
 
     def _roster(self, room: Room) -> Roster:
         people = list(room.people.values())
         return Roster(0, room.name, len(room.log), 1, len(room.log), self.epoch, people)
 
-    def _presence(self, room: Room, session: int, change: str) -> None:
-        person = Person(session, self.sessions[session][1])
+    def _presence(self, room: Room, sender: int, change: str) -> None:
+        person = self.person(sender)
         if change == "left":
-            room.people.pop(session, None)
+            room.people.pop(sender, None)
         else:
-            room.people[session] = person
-        body = _raw(Presence(room.name, session, person.name, change))
-        self.publish([Item(Kind.PRESENCE, room.id, 0, session, body)])
+            room.people[sender] = person
+        body = _raw(Presence(room.name, sender, person.name, change))
+        self.publish([Item(Kind.PRESENCE, room.id, 0, sender, body)])
 
     def _page(self, frame: frames.History) -> Page:
         room = self.rooms[frame.room]

@@ -2,77 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
 import signal
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from hubbub import frames, wire
-from hubbub.settings import Settings
 from hubbub.wire import Item, Kind
 from tests.native import AnsweredError, RawClient
-from tests.support import Address, Cluster, eventually, passing
+from tests.support import eventually, passing
 from tests.unit.gateway.owner import Owner
-
-
-class Stage:
-    """One gateway, one broker, and the test's own owner."""
-
-    def __init__(self, cluster: Cluster, owner: Owner) -> None:
-        self.cluster = cluster
-        self.owner = owner
-
-    @property
-    def address(self) -> Address:
-        """Where clients connect."""
-        return self.cluster.address(0)
-
-    @property
-    def gateway(self) -> str:
-        """The id of the gateway process."""
-        return self.cluster.gateways[0].output().split(" ")[2]
-
-    async def people(self, *names: str, room: str = "lobby") -> list[RawClient]:
-        """Clients that have joined a room."""
-        clients = [await RawClient.open(self.address, name) for name in names]
-        for client in clients:
-            await client.join(room)
-        return clients
-
-
-@contextlib.asynccontextmanager
-async def staged(**settings: Any) -> AsyncIterator[Stage]:
-    """A gateway in step with an owner; nothing it wrote may tell of a bug."""
-    cluster = Cluster(gateways=1, brokers=1, workers=0, **settings)
-    owner: Owner | None = None
-    try:
-        cluster.brokers[0].start()
-        await cluster.ready(cluster.brokers[0])
-        owner = Owner(Settings(data=str(cluster.data), brokers=1))
-        await owner.start()
-        await cluster.start_gateway(cluster.gateways[0])
-        await cluster.ready(cluster.gateways[0])
-        yield Stage(cluster, owner)
-        cluster.kill()
-        assert not cluster.troubles()
-    finally:
-        if owner is not None:
-            owner.bus.close()
-        cluster.kill()
-        cluster.remove()
-
-
-@pytest_asyncio.fixture
-async def stage() -> AsyncIterator[Stage]:
-    """A gateway with the settings that it ships with."""
-    async with staged() as one:
-        yield one
+from tests.unit.gateway.stage import Stage, login, staged
 
 
 async def test_what_one_says_the_other_is_shown_before_the_ok(stage: Stage) -> None:
@@ -125,17 +67,17 @@ async def test_lost_batches_in_the_middle_are_shown_in_order_and_once(stage: Sta
 async def test_what_the_owner_keeps_no_more_is_read_from_the_log(stage: Stage) -> None:
     """“What is too old there comes from the rooms' logs.”"""
     owner = stage.owner
-    radha, rita = await stage.people("Radha", "Rita")
+    radha, rita, _ = await stage.people("Radha", "Rita", "Gone")
     owner.lose = lambda position: True
     owner.forgetful = True
     for number in range(1200):
         owner.publish([owner.message("lobby", str(number))])
-    owner._presence(owner.rooms["lobby"], 1, "left")
+    owner._presence(owner.rooms["lobby"], 3, "left")
     owner.lose = lambda position: False
     owner.publish([owner.message("lobby", "end")])
     await rita.until_text("end")
     assert rita.texts() == [*map(str, range(1200)), "end"]
-    assert rita.presences("Radha") == ["left"]
+    assert rita.presences("Gone") == ["entered", "left"]
     assert radha.texts() == rita.texts()
 
 
@@ -227,7 +169,9 @@ async def test_a_resume_with_a_cursor_below_the_head_is_behind(stage: Stage) -> 
     rita.abort()
     await eventually(lambda: owner.asks(wire.Lost))
     again = await rita.resume(stage.address, lobby=2)
-    assert again.welcome["rooms"] == [{"t": "roomstate", "room": "lobby", "head": 5, "count": 5}]
+    assert again.welcome["rooms"] == [
+        {"t": "roomstate", "room": "lobby", "head": 5, "count": 5, "mark": 2}
+    ]
     await again.until(lambda: again.seen)
     assert again.seen[0] | {"t": "behind", "room": "lobby", "next": 3} == again.seen[0]
     await radha.say("lobby", "5")
@@ -239,35 +183,20 @@ async def test_a_resume_with_a_cursor_below_the_head_is_behind(stage: Stage) -> 
     await again.until_text("live again")
 
 
-async def test_a_hello_whose_client_left_is_taken_back(stage: Stage) -> None:
-    """The name must not stay taken for a minute: nobody has the token."""
+@pytest.mark.parametrize("greeting", ["hello", "login"])
+async def test_a_session_whose_client_left_before_it_began_is_ended(
+    stage: Stage, greeting: str
+) -> None:
+    """Nobody has the token: the name must not stay taken, nor the session go on with nobody."""
     owner = stage.owner
     owner.mute = True
     client = await RawClient.connect(stage.address)
-    client.send("hello", name="Hasty", id=os.urandom(16))
-    await eventually(lambda: owner.asks(frames.Hello))
+    client.send(greeting, name="Hasty", id=os.urandom(16))
+    kind = frames.Hello if greeting == "hello" else frames.Login
+    await eventually(lambda: owner.asks(kind))
     client.abort()
     owner.mute = False
     await eventually(lambda: [ask.session for ask in owner.asks(frames.Bye)] == [1])
-
-
-async def test_who_left_a_room_is_not_in_it_again_when_an_older_join_is_answered_late(
-    stage: Stage,
-) -> None:
-    """Answers that are repeated come out of order; what was asked last holds."""
-    owner = stage.owner
-    radha, rita = await stage.people("Radha", "Rita")
-    owner.deaf_to = lambda frame: isinstance(frame, frames.Join)
-    joined = rita.send("join", room="lobby", id=os.urandom(16))
-    left = rita.send("leave", room="lobby", id=os.urandom(16))
-    await eventually(lambda: owner.asks(frames.Leave))
-    await rita.ping()
-    owner.deaf_to = lambda frame: False
-    assert (await joined)["t"] == "roster"
-    assert (await left)["t"] == "ok"
-    await radha.say("lobby", "is Rita gone?")
-    await rita.ping()
-    assert rita.texts() == []
 
 
 async def test_a_refused_join_leaves_no_room_behind(stage: Stage) -> None:
@@ -279,6 +208,7 @@ async def test_a_refused_join_leaves_no_room_behind(stage: Stage) -> None:
     joined = rita.send("join", room="lobby", id=os.urandom(16))
     await eventually(lambda: len(owner.asks(frames.Join)) > 1)
     await radha.ask("leave", room="lobby", id=os.urandom(16))
+    owner.rooms["lobby"].people.clear()
     owner.new_term()
     owner.repeat_position()
     await radha.ping()
@@ -404,10 +334,19 @@ async def test_frames_are_logged_at_debug_without_what_people_say() -> None:
     async with staged(log_level="DEBUG") as stage:
         (rita,) = await stage.people("Rita")
         await rita.say("lobby", "nobody's business")
+        laptop = await login(stage, "Rita")
+        with pytest.raises(AnsweredError, match="small one"):
+            await laptop.ask("register", id=os.urandom(16), password="open sesame")
+        for wrong in (["open sesame"], {"open sesame": 1}, "open sesame" * 30):
+            with pytest.raises(AnsweredError) as refused:
+                await laptop.ask("register", id=os.urandom(16), password=wrong)
+            assert "sesame" not in str(refused.value)
         output = stage.cluster.gateways[0].output()
         assert re.search(r"DEBUG \S+ what=frame conn=1 < say ref=\d+ size=\d+\n", output)
         assert re.search(r"DEBUG \S+ what=frame conn=1 > ok ref=\d+ size=\d+\n", output)
+        assert re.search(r"DEBUG \S+ what=frame conn=2 < register ref=\d+ size=\d+\n", output)
         assert "business" not in output
+        assert "sesame" not in output
         assert rita.welcome["token"] not in output
 
 

@@ -18,11 +18,10 @@ import pytest_asyncio
 
 from gateway.claim import Claim, claim
 from gateway.doors import door_for
-from gateway.listener import address_key, is_loopback
 from hubbub.errors import ConfigError
 from tests.native import RawClient
 from tests.support import clean_environment, eventually, free_ports, slack
-from tests.unit.gateway.test_gateway import Stage, staged
+from tests.unit.gateway.stage import Stage, staged
 
 HOST = "127.0.0.1"
 HELLO = msgpack.packb({"t": "hello", "ref": 1, "id": bytes(16)})
@@ -232,25 +231,6 @@ async def test_too_many_connections_of_one_address_are_refused_and_room_is_given
         return False
 
     assert await eventually(is_let_in)
-
-
-@pytest.mark.parametrize(
-    ("host", "key"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3::4", "20010db800010002"),
-        ("2001:db8:1:2:ffff::", "20010db800010002"),
-        ("fe80::1%eth0", "fe80000000000000"),
-    ],
-)
-def test_an_address_counts_as_its_customer(host: str, key: str) -> None:
-    assert address_key(host) == key
-
-
-def test_loopback_is_known() -> None:
-    assert all(map(is_loopback, ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]))
-    assert not any(map(is_loopback, ["10.0.0.1", "::2", "2001:db8::127.0.0.1", "1.127.0.0"]))
 
 
 async def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import typing
+
 import msgpack
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from gateway.native import ACCEPTS, BadRequest, NativeProtocol, State
 from gateway.scan import Scanner
@@ -166,12 +167,23 @@ def test_a_scanner_finds_the_end_the_depth_and_the_length_of_any_object(
     ("fields", "code"),
     [
         ({"t": "say", "room": "lobby\n", "text": "x", "id": ID}, Code.BAD_NAME),
-        ({"t": "say", "room": "lobby", "text": "x" * 4001, "id": ID}, Code.TOO_LARGE),
+        (
+            {"t": "say", "room": "lobby", "text": "x" * (frames.LONGEST_TEXT + 1), "id": ID},
+            Code.TOO_LARGE,
+        ),
         ({"t": "say", "room": "lobby", "text": "", "id": ID}, Code.BAD_FRAME),
         ({"t": "say", "room": "lobby", "text": b"\xff", "id": ID}, Code.BAD_FRAME),
         ({"t": "say", "room": "lobby", "text": "x", "id": b"short"}, Code.BAD_FRAME),
         ({"t": "nick", "name": "a b", "id": ID}, Code.BAD_NAME),
         ({"t": "nick", "name": b"ab", "id": ID}, Code.BAD_FRAME),
+        ({"t": "rename", "name": "ab", "to": "a b", "id": ID}, Code.BAD_NAME),
+        ({"t": "rename", "name": "ab", "to": 3, "id": ID}, Code.BAD_FRAME),
+        ({"t": "join", "room": "@a:b", "id": ID}, Code.BAD_NAME),
+        ({"t": "topic", "room": "lobby", "text": "x" * 301, "id": ID}, Code.TOO_LARGE),
+        ({"t": "kick", "room": "a", "name": "b", "text": "x" * 201, "id": ID}, Code.TOO_LARGE),
+        ({"t": "search", "text": "x" * 201}, Code.TOO_LARGE),
+        ({"t": "register", "password": "x" * 257, "id": ID}, Code.TOO_LARGE),
+        ({"t": "register", "password": b"x", "id": ID}, Code.BAD_FRAME),
         ({"t": "fly"}, Code.BAD_FRAME),
         ({}, Code.BAD_FRAME),
     ],
@@ -185,13 +197,44 @@ def test_a_frame_that_names_itself_is_answered_and_the_next_one_read(
     assert (bad.ref, bad.code, good) == (7, code, frames.Ping(8))
 
 
+SECRETS = [
+    (kind, field) for kind in typing.get_args(ClientFrame) for field in kind.__struct_fields__
+]
+SECRETS = [one for one in SECRETS if one[1] in ("password", "old", "new", "token", "key")]
+
+
+@pytest.mark.parametrize(("kind", "field"), SECRETS)
+@pytest.mark.parametrize(
+    "value", [b"hunter2", ["hunter2"], {"hunter2": 1}, "hunter2" * 99, 1.5, None]
+)
+def test_what_is_said_of_a_bad_frame_does_not_quote_a_secret(
+    kind: type, field: str, value: object
+) -> None:
+    """“The decoder's message quotes only a path.”"""
+    fields = {"t": kind.__name__.lower(), "ref": 7, "id": ID, "name": "ab", field: value}
+    for said in outcome(ready(), [msgpack.packb(fields)]):
+        assert "hunter2" not in str(said)
+
+
+def test_every_frame_of_the_protocol_is_taken_in_one_state_and_greetings_in_the_first() -> None:
+    greetings = {frames.Hello, frames.Login, frames.Resume}
+    assert ACCEPTS[State.NEW] == greetings
+    assert ACCEPTS[State.READY] | greetings == set(typing.get_args(ClientFrame))
+    assert not ACCEPTS[State.READY] & greetings
+
+
 def test_a_peer_that_sends_nothing_but_bad_frames_is_given_up() -> None:
     out = outcome(ready(), [msgpack.packb({"ref": 1, "t": "fly"}) * 1000])
     assert out[-1] == Code.BAD_FRAME
     assert len(out) < 100
 
 
-@given(client_frames | st.builds(frames.Hello, refs, st.just(ID)), st.sampled_from(State))
+greetings: st.SearchStrategy[ClientFrame] = st.one_of(
+    st.builds(frames.Hello, refs, st.just(ID)), st.builds(frames.Login, refs, st.just(ID), names)
+)
+
+
+@given(client_frames | greetings, st.sampled_from(State))
 def test_a_frame_is_taken_when_the_table_says_so_and_only_then(
     frame: ClientFrame, state: State
 ) -> None:

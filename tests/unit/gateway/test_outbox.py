@@ -69,3 +69,19 @@ def test_it_knows_how_long_a_peer_has_taken_nothing() -> None:
     assert outbox.look(4.0, 1.0) == 4.0
     socket.waiting -= 1
     assert outbox.look(5.0, 1.0) == 0.0
+
+
+def test_it_knows_how_much_too_much_it_holds_whether_it_has_aged_or_not() -> None:
+    socket = Socket()
+    outbox = Outbox(socket, 100, 3.0)
+    outbox.put(b"x" * 70)
+    assert outbox.excess == -30
+    outbox.flush()
+    outbox.put(b"x" * 50)
+    assert outbox.excess == 20
+    for second in range(4):
+        outbox.look(second, 1.0)
+    outbox.put(b"x" * 7)
+    assert outbox.excess == 27
+    socket.waiting = 10
+    assert outbox.excess == -33

@@ -6,15 +6,14 @@ import random
 from typing import cast
 
 import msgpack
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from msgspec import Raw
 
 from gateway.connection import Connection
 from gateway.outbox import Outbox
 from gateway.rooms import Rooms
 from gateway.stream import Stream
-from hubbub.frames import Event, Frame, Message, Page, Person, Presence, encoder
+from hubbub.frames import Event, Frame, Message, Page, Person, Presence, Roster, encoder
 from hubbub.wire import Item, Kind, Snapshot, pack_stream
 
 LIMIT = 600  # bytes of an outbox: a handful of messages
@@ -164,7 +163,7 @@ def test_every_reader_has_everything_once_and_in_order(seed: int) -> None:
                 room = world.rooms.named("den")
                 assert room is not None
                 world.rooms.settle_one(room)
-                world.answer(reader, room.roster_frame(1, 7))
+                world.answer(reader, room.roster_frame(Roster(0, "den", 0), 1, 0))
                 readers.append((reader, room.head if cursor is None else cursor))
                 world.rooms.enter(reader.connection, room, cursor)
         for reader, after, page, position in list(pages):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gateway.stream import HELD_BYTES, Stream
 from hubbub.wire import Item, Kind, pack_stream
@@ -137,3 +136,33 @@ def test_a_replay_gives_all_of_a_room_above_a_position_or_says_that_it_cannot(
     else:
         assert [item.seq for item in replay] == list(range(after + 1, 42))
         assert list(stream.replay(6, after) or ()) == []
+
+
+def test_what_concerns_one_person_is_found_again_with_its_place() -> None:
+    stream = begun(0)
+    items = [
+        Item(Kind.MESSAGE, 5, 1, 7, b"said by them"),
+        Item(Kind.MEMBER_IN, 5, 3, 7, b"in"),
+        Item(Kind.SESSION_OVER, 0, 2, 7, b"of a session with that number"),
+        Item(Kind.ANNOUNCEMENT, 0, 0, 9, b"for all"),
+        Item(Kind.MEMBER_OUT, 5, 3, 8, b"somebody else"),
+        Item(Kind.SESSION_RENAMED, 0, 0, 3, b"theirs"),
+        Item(Kind.PERSONAL, 0, 0, 7, b"personal"),
+    ]
+    for position in (1, 2):
+        stream.offer(pack_stream(1, position, 7, items), 0)
+    found = stream.personal(7, 3, 1)
+    assert found is not None
+    assert [(place, item.body) for place, item in found] == [
+        ((2, 1), b"in"),
+        ((2, 3), b"for all"),
+        ((2, 5), b"theirs"),
+        ((2, 6), b"personal"),
+    ]
+    assert len(stream.personal(7, 3, 0) or ()) == 8
+    assert stream.personal(7, 3, 2) == []
+    # What is replayed of a room is its log and presence, from any place on.
+    assert [item.body for item in stream.replay(5, 0) or ()] == [b"said by them"] * 2
+    assert [item.seq for item in stream.replay(5, 0, skip=1) or ()] == [1]
+    stream.begin(5)
+    assert stream.personal(7, 3, 4) is None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from gateway.sync import Sync
+from hubbub.frames import RoomState
 from hubbub.wire import Snapshot, Synced
 
 
@@ -42,3 +45,15 @@ def test_the_answer_to_an_older_question_is_not_taken() -> None:
     sync.need()
     assert sync.answer(part(0, 1, no=0)) is None
     assert sync.answer(part(0, 1, no=1)) is not None
+
+
+def test_what_several_parts_say_of_sessions_is_taken_together() -> None:
+    sync = Sync()
+    own = RoomState("den")
+    one = msgspec.structs.replace(part(0, 2), over=[4], inside=[(1, [(9, own)])])
+    other = msgspec.structs.replace(part(1, 2), unknown_rooms=[8], inside=[(2, [])])
+    assert sync.answer(other) is None
+    whole = sync.answer(one)
+    assert whole is not None
+    assert (whole.over, whole.unknown_rooms) == ([3, 4], [8])
+    assert dict(whole.inside) == {1: [(9, own)], 2: []}

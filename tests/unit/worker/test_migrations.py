@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -27,7 +28,8 @@ def test_the_steps_lead_to_the_tables_that_the_program_uses(tmp_path: Path) -> N
     migrate(tmp_path / "a.db")
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}")
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        opts = {"compare_type": True, "include_object": _is_no_part_of_the_index}
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, metadata) == []
         found = connection.execute(sa.text("SELECT name, sql FROM sqlite_master")).all()
     engine.dispose()
@@ -38,6 +40,13 @@ def test_the_steps_lead_to_the_tables_that_the_program_uses(tmp_path: Path) -> N
     made.dispose()
     tables = {name: "WITHOUT ROWID" in sql for name, sql in found if sql}
     assert {name: "WITHOUT ROWID" in sql for name, sql in wanted if sql}.items() <= tables.items()
+
+
+def _is_no_part_of_the_index(
+    thing: object, name: str | None, kind: str, reflected: bool, other: object
+) -> bool:
+    """SQLAlchemy knows neither FTS5 tables nor those that they are kept in."""
+    return not (kind == "table" and name is not None and re.fullmatch(r"words(_\w+)?", name))
 
 
 def test_the_steps_are_numbered_and_lead_forward_only() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hubbub import frames
 from hubbub.frames import Bye, Join, Ok, PeerList, Peers, Resume, Say, Welcome
 from hubbub.wire import Kind, Lost, Sync
 from tests.unit.worker.world import Person, World, code_of
+from worker.lookups import GatewayGone, Syncing, TimePassed
+from worker.plan import Synced
 from worker.records import Presence
-from worker.rules import GatewayGone, Syncing, TimePassed
 
 
 def resumed(world: World, person: Person, gateway: str = "g2", **more: object) -> Person:
@@ -174,7 +174,7 @@ def test_a_gateway_that_lives_after_all_is_given_back_what_nobody_else_has() -> 
     world.turn(TimePassed())
     sync = Sync("g1", 1, 5, [(each.session, each.generation) for each in (a, b, c)])
     plan = world.plan([Syncing(sync, set())])
-    assert plan.synced == [(sync, [b.session])]
+    assert plan.synced == [Synced(sync, [b.session], [])]
     world.turn(Syncing(sync, set()))
     assert world.told() == [("entered", "a", "here"), ("entered", "c", "here")]
     assert world.state.sessions[b.session].gateway == "g2"

@@ -18,6 +18,7 @@ from hubbub.wire import Kind, Lost, Missing, Probe, Refill, Sync
 from tests.fixtures import ClusterFactory
 from tests.support import Cluster, eventually, passing, slack
 from tests.unit.worker.gateway import TestGateway
+from worker.version import SCHEMA
 
 OpenGateway = Callable[[Cluster, str], Awaitable[TestGateway]]
 
@@ -365,7 +366,7 @@ async def test_a_newer_database_is_refused_in_one_sentence(make_cluster: Cluster
     await eventually(lambda: not worker.alive)
     assert await worker.stop() == 78
     (line,) = worker.output().splitlines()
-    assert "newer Hubbub (schema 9999, this one knows 1)" in line
+    assert f"newer Hubbub (schema 9999, this one knows {SCHEMA})" in line
 
 
 async def test_a_database_that_fails_is_told_in_a_line_and_tried_again_later(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import os
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hubbub import frames
 from hubbub.frames import (
@@ -186,10 +185,10 @@ def test_a_name_that_is_freed_in_a_turn_can_be_taken_in_it() -> None:
         world.task(Hello(0, id_of(3), "bob")),
     )
     assert not [answer for answer in answers if isinstance(answer.reply, Error)]
-    names = {session.name: session.id for session in world.state.sessions.values()}
+    names = {person.name: person.sender for person in world.state.people.values()}
     assert {key: names[key] for key in ("ada", "alice")} == {
-        "ada": alice.session,
-        "alice": bob.session,
+        "ada": alice.sender,
+        "alice": bob.sender,
     }
     assert world.state.names == names
 
@@ -251,7 +250,7 @@ def test_an_old_join_asked_again_does_not_bring_anybody_back() -> None:
     world.ask(join, alice)
     world.ask(leave, alice)
     assert world.items == []
-    assert not world.state.sessions[alice.session].rooms
+    assert not world.state.people[alice.sender].rooms
 
 
 def test_rooms_and_people_in_them_are_limited() -> None:
@@ -397,7 +396,7 @@ def test_however_asks_are_cut_into_turns_numbers_have_no_hole_and_retries_no_eff
         assert [row.seq for row in log] == list(range(1, room.head + 1))
         assert room.count == sum(row.kind == Kind.MESSAGE for row in log)
         assert [row.messages for row in log] == sorted(row.messages for row in log)
-        seen = {id for id, each in world.state.sessions.items() if room.id in each.seen_in}
+        seen = {id for id, each in world.state.people.items() if room.id in each.seen_in}
         assert set(room.roster) == seen
     said_once = [row for row in world.events if row.kind == Kind.MESSAGE]
     assert len(said_once) == len(answered)
@@ -411,7 +410,7 @@ def test_a_bug_in_one_ask_names_it_and_spares_the_others() -> None:
     # A done request of a room that does not exist: no client can make it, a bug of ours may.
     say = tasks[1].ask.frame
     assert isinstance(say, Say)
-    from worker.rooms import say_digest
+    from worker.messages import say_digest
 
     world.done[alice.sender, id_of(1)] = Done(say_digest(say), 0, 99, 1)
     try:

@@ -19,8 +19,10 @@ from hubbub.frames import Error, Hello, Join, Ok, Say, Welcome
 from hubbub.settings import Settings
 from hubbub.wire import Answer, Answers, Ask, Batch, OwnerFrame
 from tests.support import eventually
-from worker import rooms
+from worker import rules
+from worker.case import Case
 from worker.migrate import migrate
+from worker.searching import Searches
 from worker.shard import Shard
 from worker.store import Store
 
@@ -105,7 +107,8 @@ async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     line, thread = Line(), ThreadPoolExecutor(max_workers=1)
     loop = asyncio.get_running_loop()
     store = await loop.run_in_executor(thread, Store, tmp_path / "hubbub.db", tmp_path / "epoch")
-    shard = Shard(settings, "worker-1.0", cast(Bus, line), thread, LOG)
+    searches = Searches(tmp_path / "hubbub.db", LOG)
+    shard = Shard(settings, "worker-1.0", cast(Bus, line), thread, LOG, searches=searches)
     await shard.begin(store)
     task = asyncio.create_task(shard.run(), name="shard")
     (answer,) = await line.ask((Hello(0, os.urandom(16), "alice"), 0, 0))
@@ -116,6 +119,7 @@ async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     yield Running(line, answer.session)
     shard.stop()
     await task
+    searches.close()
     await loop.run_in_executor(thread, store.close)
     thread.shutdown()
 
@@ -160,14 +164,14 @@ async def test_a_bug_of_ours_in_one_ask_is_answered_and_spares_the_others(
     running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """“Nothing that a client sends” stops the owner, and the log has the traceback."""
-    real = rooms.say
+    real = rules.HANDLERS[Say]
 
-    def bad(plan: object, task: object, session: object, frame: Say, digest: bytes) -> None:
-        real(plan, task, session, frame, digest)  # type: ignore[arg-type]
+    def bad(case: Case, frame: Say) -> None:
+        real(case, frame)
         if frame.text == "trigger":
             raise ZeroDivisionError
 
-    monkeypatch.setattr(rooms, "say", bad)
+    monkeypatch.setitem(rules.HANDLERS, Say, bad)
     texts = ["one", "trigger", "two"]
     answers = await running.line.ask(*(running.say(text) for text in texts))
     first, broken, last = (answer.reply for answer in answers)

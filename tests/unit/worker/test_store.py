@@ -9,52 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from hubbub import frames
 from hubbub.errors import LeaseLost
 from hubbub.frames import Bye, Hello, Join, Leave, Nick, Say
 from hubbub.wire import OwnerFrame
-from tests.unit.worker.world import AT, Person, World
+from tests.unit.worker.looking import new
+from tests.unit.worker.stored import Stored, told
+from tests.unit.worker.world import Person
 from worker import note
-from worker.migrate import migrate
-from worker.plan import Plan, Reading, Task
-from worker.records import EventRow
-from worker.rules import Input, decide, keys_of, strangers
-from worker.store import KEEP_DONE, PRUNE_AT_ONCE, Store, Turn, TurnFailedError
+from worker.plan import Task
+from worker.store import KEEP_DONE, PRUNE_AT_ONCE, Store, TurnFailedError
 from worker.version import SCHEMA, version_of
-
-
-class Stored(World):
-    """The rules over a real store."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__()
-        self.directory = directory
-        if not (directory / "hubbub.db").exists():
-            migrate(directory / "hubbub.db")
-        self.store = Store(directory / "hubbub.db", directory / "epoch")
-        self.store.take("worker-1.0")
-        self.state = self.store.load(self.now)
-        self.turns: list[Turn] = []
-
-    def plan(self, inputs: list[Input]) -> Plan:  # type: ignore[override]
-        """Decided and stored."""
-        turn = self.store.turn(
-            strangers(self.state, inputs),
-            lambda over: keys_of(self.state, inputs, over),
-            lambda known: decide(self.state, inputs, known, self.settings, at=AT, now=self.now),
-        )
-        self.turns.append(turn)
-        return turn.plan
-
-    def reloaded(self) -> Stored:
-        """Another owner, of what is on the disk."""
-        self.store.close()
-        return Stored(self.directory)
-
-    def read(self, room: int, after: int | None, before: int | None, limit: int) -> list[EventRow]:
-        """A stretch of the log."""
-        plan = Plan(self.state, self.known([]), at=AT, now=0.0)
-        plan.readings.append(Reading(self.task(Say(0, b"", "", "")), room, after, before, limit))
-        return self.store.turn((), lambda over: [], lambda known: plan).rows[0]
 
 
 @pytest.fixture
@@ -70,17 +35,6 @@ def id_of(number: int) -> bytes:
     return number.to_bytes(16)
 
 
-def told(world: World) -> object:
-    """What is to survive a restart."""
-    state = world.state
-    rooms = {
-        (room.id, room.name, room.head, room.count, room.first, frozenset(room.members))
-        for room in state.rooms.values()
-    }
-    numbers = (state.next_room, state.next_session, state.next_sender, state.epoch, state.events)
-    return rooms, numbers, state.sessions, state.names, state.directory, state.tokens
-
-
 def test_a_new_owner_finds_everything_as_it_was(stored: Stored) -> None:
     """“A restart of everything keeps rooms, history and the sessions that resume.”"""
     alice, bob = stored.person("alice", "lobby", "den"), stored.person("bob", "lobby")
@@ -90,9 +44,119 @@ def test_a_new_owner_finds_everything_as_it_was(stored: Stored) -> None:
     stored.ask(Leave(0, id_of(2), "den"), alice)
     stored.ask(Bye(0, id_of(3)), stored.person("carol", "den"))
     again = stored.reloaded()
-    assert told(again) == told(stored)
-    assert list(again.state.rooms[1].roster) == [alice.session, bob.session]
+    assert told(again.state) == told(stored.state)
+    assert set(again.state.rooms[1].roster) == {alice.sender, bob.sender}
     assert again.store.term == 2
+    again.store.close()
+
+
+def test_accounts_roles_and_marks_survive_a_restart(stored: Stored) -> None:
+    """“Accounts, roles and marks survive a restart.”"""
+    alice, bob = stored.account("alice", "lobby"), stored.account("bob", "lobby")
+    op, guest = stored.account("op", operator=True), stored.person("guest", "lobby")
+    other = stored.login("alice", gateway="g2")
+    seq = stored.say(bob, "lobby", "@alice hello")
+    asked: list[tuple[OwnerFrame, Person]] = [
+        (frames.Role(0, new(), "lobby", "bob", "operator"), alice),
+        (frames.Topic(0, new(), "lobby", "a title"), alice),
+        (frames.Read(0, "lobby", 2), other),
+        (frames.Mute(0, new(), "lobby", "guest"), alice),
+        (frames.Ban(0, new(), "lobby", "guest", "why", 60), bob),
+        (Join(0, new(), "den", private=True), bob),
+        (frames.Invite(0, new(), "den", "alice"), bob),
+        (frames.Block(0, new(), "guest"), alice),
+        (frames.Away(0, new(), "busy", "lunch"), other),
+        (Say(0, new(), "@alice", "between us"), bob),
+        (frames.React(0, new(), "lobby", seq, "+1"), alice),
+        (frames.Suspend(0, new(), "bob", "why", 3600), op),
+    ]
+    for frame, person in asked:
+        reply = stored.ask(frame, person)
+        assert not isinstance(reply, frames.Error), reply
+    stored.ask(Bye(0, new()), guest)
+    again = stored.reloaded()
+    assert told(again.state) == told(stored.state)
+    back = again.login("alice")
+    assert back.sender == alice.sender
+    assert [room.room for room in back.welcome.rooms] == ["lobby", f"@{alice.sender}:{bob.sender}"]
+    lobby = back.welcome.rooms[0]
+    assert (lobby.role, lobby.title, lobby.mark, lobby.mentions) == ("owner", "a title", 2, 1)
+    assert [each.room for each in back.welcome.invitations] == ["den"]
+    react = frames.React(0, new(), "lobby", seq, "+1")
+    assert again.ask(react, back) == frames.Ok(0, "lobby", 0, again.at)  # it stands already
+    again.store.close()
+
+
+def test_edits_of_before_are_known_to_a_new_owner(stored: Stored) -> None:
+    """“The previous edit event's text is rewritten in the store.”"""
+    alice = stored.account("alice", "lobby")
+    seq = stored.say(alice, "lobby", "first secret")
+    stored.ask(frames.Edit(0, new(), "lobby", seq, "second secret"), alice)
+    again = stored.reloaded()
+    again.ask(frames.Edit(0, new(), "lobby", seq, "last"), alice)
+    texts = b"".join(row.body for row in again.read(1, 0, None, 10))
+    assert b"secret" not in texts
+    assert texts.count(b"last") == 2
+    again.ask(frames.Delete(0, new(), "lobby", seq), alice)
+    assert b"last" not in b"".join(row.body for row in again.read(1, 0, None, 10))
+    again.store.close()
+
+
+def test_a_closed_rooms_name_can_be_a_new_ones_within_a_turn(stored: Stored) -> None:
+    """“Everybody is out, its name is free”, also for the constraint of the table."""
+    op = stored.account("op", "den", operator=True)
+    stored.turn(
+        stored.task(frames.Close(0, new(), "den"), op),
+        stored.task(Join(0, new(), "Den"), op),
+        stored.task(frames.Close(0, new(), "den"), op),
+        stored.task(Join(0, new(), "den"), op),
+    )
+    again = stored.reloaded()
+    assert told(again.state) == told(stored.state)
+    assert [room.name for room in again.state.rooms.values() if not room.closed] == ["den"]
+    again.store.close()
+
+
+def test_who_came_and_left_within_a_turn_was_there_after_a_restart_too(stored: Stored) -> None:
+    """“Ex-member” is told apart from a stranger; whoever left as a guest was none."""
+    alice, guest = stored.account("alice"), stored.person("guest", "lobby")
+    stored.turn(
+        stored.task(Join(0, new(), "lobby"), alice),
+        stored.task(Leave(0, new(), "lobby"), alice),
+        stored.task(Leave(0, new(), "lobby"), guest),
+        stored.checked(frames.Register(0, new(), "x"), guest),
+    )
+    again = stored.reloaded()
+    assert again.state.rooms[1].former == stored.state.rooms[1].former == {alice.sender}
+    again.store.close()
+
+
+def test_names_of_accounts_pass_on_within_a_turn(stored: Stored) -> None:
+    """Two accounts change names by way of a third one, in one turn."""
+    alice, bob, guest = stored.account("alice"), stored.account("bob"), stored.person("guest")
+    stored.turn(
+        stored.task(Nick(0, new(), "between"), alice),
+        stored.task(Nick(0, new(), "alice"), bob),
+        stored.task(Nick(0, new(), "bob"), alice),
+        stored.task(Nick(0, new(), "between"), guest),
+    )
+    again = stored.reloaded()
+    assert told(again.state) == told(stored.state)
+    assert {again.state.people[p.sender].name for p in (alice, bob)} == {"alice", "bob"}
+    again.store.close()
+
+
+def test_the_audit_log_is_kept_and_read_from_its_end(stored: Stored) -> None:
+    """“Every such act in an audit log.”"""
+    op = stored.account("op", "den", operator=True)
+    for name in ("one", "two", "three"):
+        stored.ask(frames.Announce(0, new(), name), op)
+    again = stored.reloaded()
+    again.turn(again.task(frames.Audit(0, limit=2), op))
+    ((first, second, third),) = again.turns[-1].audits  # one more, to say that there is more
+    assert [first[1].text, second[1].text, third[1].text] == ["three", "two", "one"]
+    again.turn(again.task(frames.Audit(0, before=third[0]), op))
+    assert [row.action for _, row in again.turns[-1].audits[0]] == ["promote"]
     again.store.close()
 
 
@@ -134,7 +198,7 @@ def test_names_pass_on_within_a_turn(stored: Stored) -> None:
     """The constraint holds for each row; the turn as a whole must be storable."""
     alice, bob = stored.person("alice"), stored.person("bob")
     carol = stored.person("carol")
-    frames: list[tuple[OwnerFrame, Person | None]] = [
+    asks: list[tuple[OwnerFrame, Person | None]] = [
         (Nick(0, id_of(1), "ada"), alice),
         (Nick(0, id_of(1), "alice"), bob),
         (Bye(0, id_of(1)), carol),
@@ -142,9 +206,10 @@ def test_names_pass_on_within_a_turn(stored: Stored) -> None:
         (Hello(0, id_of(3), "carol"), None),
         (Join(0, id_of(4), "lobby"), alice),
     ]
-    stored.turn(*(stored.task(frame, person) for frame, person in frames))
+    stored.turn(*(stored.task(frame, person) for frame, person in asks))
     again = stored.reloaded()
-    assert {s.name for s in again.state.sessions.values()} == {"ada", "alice", "bob", "carol"}
+    assert {p.name for p in again.state.people.values()} == {"ada", "alice", "bob", "carol"}
+    assert told(again.state) == told(stored.state)
     again.store.close()
 
 
@@ -178,19 +243,19 @@ def test_a_turn_that_fails_is_undone_as_a_whole(stored: Stored) -> None:
     """“One transaction”: of a turn either everything is stored or nothing."""
     alice = stored.person("alice", "lobby")
     stored.say(alice, "lobby", "one")
-    tables = ("done", "events", "sessions", "rooms", "memberships", "numbers")
+    tables = ("done", "events", "sessions", "rooms", "members", "numbers")
     outside = sqlite3.connect(stored.directory / "hubbub.db", isolation_level=None)
     before = [outside.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
     outside.execute(
-        "CREATE TRIGGER full BEFORE INSERT ON memberships BEGIN SELECT RAISE(FAIL, 'full'); END"
+        "CREATE TRIGGER full BEFORE INSERT ON members BEGIN SELECT RAISE(FAIL, 'full'); END"
     )
-    frames: list[OwnerFrame] = [
+    asks: list[OwnerFrame] = [
         Say(0, id_of(1), "lobby", "two"),
         Nick(0, id_of(2), "ada"),
         Join(0, id_of(3), "den"),
     ]
     with pytest.raises(TurnFailedError) as failed:
-        stored.turn(*(stored.task(frame, alice) for frame in frames))
+        stored.turn(*(stored.task(frame, alice) for frame in asks))
     assert failed.value.undone
     after = [outside.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
     assert after == before

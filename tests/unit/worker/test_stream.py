@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from hubbub.wire import BATCH_BYTES, Item, unpack_stream
 from worker.stream import REFILL_AT_ONCE, Stream

@@ -9,12 +9,15 @@ from hubbub import frames, wire
 from hubbub.frames import Hello, Join, Ok, Report, Say, Welcome
 from hubbub.settings import Settings
 from hubbub.wire import Answer, Ask, Item, OwnerFrame
-from worker.plan import Known, Plan, Task, View
-from worker.records import Done, EventRow
-from worker.rules import Input, decide, keys_of, strangers
+from worker.lookups import Input, strangers, wanted
+from worker.messages import edit_of
+from worker.plan import Checked, Known, Plan, Task, View
+from worker.records import Done, EventRow, key_of
+from worker.rules import Powers, decide
 from worker.state import State
 
 AT = 1_700_000_000_000
+OPERATOR_KEY = "the key of the tests"
 
 
 def no_report() -> Report:
@@ -25,7 +28,8 @@ def no_report() -> Report:
 class Person:
     """A session as its gateway knows it."""
 
-    def __init__(self, gateway: str, answer: Answer) -> None:
+    def __init__(self, gateway: str, answer: Answer, address: str = "") -> None:
+        self.address = address
         assert isinstance(answer.reply, Welcome), answer.reply
         self.gateway = gateway
         self.session = answer.session
@@ -33,6 +37,8 @@ class Person:
         self.sender = answer.reply.sender
         self.name = answer.reply.name
         self.token = answer.reply.token
+        self.device = answer.reply.device
+        self.welcome = answer.reply
 
 
 class World:
@@ -45,26 +51,41 @@ class World:
         self.done: dict[tuple[int, bytes], Done] = {}
         self.over: dict[int, int] = {}
         self.events: list[EventRow] = []
+        self.reactions: set[tuple[int, int, int, str]] = set()
+        self.at = AT
         self.items: list[Item] = []  # of the last turn
         self.no = 0
 
     def known(self, inputs: Sequence[Input]) -> Known:
         """What the store would look up."""
         over = {id: self.over[id] for id in strangers(self.state, inputs) if id in self.over}
-        keys = keys_of(self.state, inputs, over)
-        return Known({key: self.done[key] for key in keys if key in self.done}, over)
+        look_up = wanted(self.state, inputs, over)
+        done = {key: self.done[key] for key in look_up.keys if key in self.done}
+        log = {(row.room, row.seq): row for row in self.events}
+        rows = {key: log[key] for key in look_up.entries if key in log}
+        for (room, _), row in list(rows.items()):
+            if edited := edit_of(row):
+                rows[room, edited] = log[room, edited]
+        return Known(done, over, rows, frozenset(self.reactions & {*look_up.reactions}))
 
     def plan(self, inputs: Sequence[Input]) -> Plan:
         """Decide, and change nothing."""
         known = self.known(inputs)
-        return decide(self.state, inputs, known, self.settings, at=AT, now=self.now)
+        return decide(
+            self.state,
+            inputs,
+            known,
+            self.settings,
+            at=self.at,
+            now=self.now,
+            powers=Powers(OPERATOR_KEY),
+        )
 
     def turn(self, *inputs: Input) -> list[Answer]:
         """Decide and apply one turn; its answers in order."""
-        plan = self.plan(inputs)
+        plan = self.last = self.plan(inputs)
         senders = {id: session.sender for id, session in self.state.sessions.items()}
-        self.done.update(plan.done)
-        self.events += plan.events
+        self._store(plan)
         self.items = plan.items
         plan.apply()
         for id, sender in senders.items():
@@ -76,13 +97,24 @@ class World:
             for each in plan.answers
         ]
 
+    def _store(self, plan: Plan) -> None:
+        self.done.update(plan.done)
+        self.events += plan.events
+        for (room, seq), rewrite in plan.rewrites.items():
+            at = next(n for n, row in enumerate(self.events) if row[:2] == (room, seq))
+            self.events[at] = self.events[at]._replace(body=rewrite.body)
+        for key, on in plan.reactions.items():
+            (self.reactions.add if on else self.reactions.discard)(key)
+
     def task(self, frame: OwnerFrame, person: Person | None = None, **more: object) -> Task:
         """An ask, as it comes out of an inbox."""
         self.no += 1
         session, generation = (person.session, person.generation) if person else (0, 0)
         gateway = str(more.pop("gateway", person.gateway if person else "g1"))
         snapshot = bool(more.pop("snapshot", False))
-        return Task(gateway, Ask(self.no, session, generation, frame, "", snapshot), bool(more))
+        address = str(more.pop("address", person.address if person else ""))
+        ask = Ask(self.no, session, generation, frame, address, snapshot)
+        return Task(gateway, ask, bool(more))
 
     def ask(self, frame: OwnerFrame, person: Person | None = None, **more: object) -> frames.Frame:
         """The reply to one ask in a turn of its own."""
@@ -90,12 +122,62 @@ class World:
         assert not isinstance(reply, wire.Fetched)
         return reply
 
-    def person(
-        self, name: str | None = None, *rooms: str, gateway: str = "g1", visible: bool = True
+    def checked(
+        self, frame: OwnerFrame, person: Person | None = None, *, ok: bool = True, **more: object
+    ) -> Checked:
+        """An ask with a password, as the doorkeeper hands it on; the hash stands for the password.
+
+        `ok` is what it found out; the password is right for whatever account it is about.
+        """
+        task = self.task(frame, person, **more)
+        sender, against = 0, ""
+        if isinstance(frame, frames.Login):
+            sender = self.state.names.get(key_of(frame.name or ""), 0)
+        elif person is not None:
+            sender = person.sender
+        found = self.state.people.get(sender)
+        if found is not None and found.account is not None:
+            against = found.account.password
+        new = {frames.Register: "password", frames.Passwd: "new"}.get(type(frame), "")
+        hashed = f"hash of {getattr(frame, new)}" if new else ""
+        return Checked(task, ok, sender if ok else 0, against, hashed)
+
+    def register(self, person: Person, password: str = "a good password") -> str:
+        """Make an account of a guest; the token of the device."""
+        reply = self.turn(self.checked(frames.Register(0, os.urandom(16), password), person))[0]
+        assert isinstance(reply.reply, frames.Granted), reply
+        return reply.reply.device
+
+    def login(self, name: str, gateway: str = "g1", *, address: str = "") -> Person:
+        """One more session of an account, by the right password."""
+        frame = frames.Login(0, os.urandom(16), name, "a good password")
+        checked = self.checked(frame, gateway=gateway, address=address)
+        return Person(gateway, self.turn(checked)[0], address)
+
+    def account(
+        self, name: str, *rooms: str, gateway: str = "g1", operator: bool = False
     ) -> Person:
-        """A new session, in these rooms."""
+        """A person with an account, in these rooms."""
+        person = self.person(name, gateway=gateway)
+        self.register(person)
+        if operator:
+            self.ask(frames.Promote(0, os.urandom(16), name, key=OPERATOR_KEY), person)
+        for room in rooms:
+            self.ask(Join(0, os.urandom(16), room), person)
+        return person
+
+    def person(
+        self,
+        name: str | None = None,
+        *rooms: str,
+        gateway: str = "g1",
+        visible: bool = True,
+        address: str = "",
+    ) -> Person:
+        """A new guest, in these rooms."""
         hello = Hello(0, os.urandom(16), name, visible)
-        person = Person(gateway, self.turn(self.task(hello, gateway=gateway))[0])
+        task = self.task(hello, gateway=gateway, address=address)
+        person = Person(gateway, self.turn(task)[0], address)
         for room in rooms:
             self.ask(Join(0, os.urandom(16), room), person)
         return person
