@@ -14,18 +14,29 @@ from worker.show import invitations, own_state, snapshot
 def welcome(plan: Plan, task: Task, id: int, token: str, device: str = "") -> None:
     """Answer with session `id` as it is once the turn has been applied.
 
+    Of two that take the session in one turn, or when the answer is made anew later, the last has
+    it: the others are told so.
+
     Args:
         token: resumes it.
         device: logs in again from where it was begun, if that is told now.
     """
-    plan.answer_later(task, lambda view: _welcome(view, task, id, token, device), kept=True)
+    begun = plan.session(id)
+    assert begun is not None
+    generation = begun.generation
+    plan.answer_later(
+        task, lambda view: _welcome(view, task, id, generation, token, device), kept=True
+    )
 
 
-def _welcome(view: View, task: Task, id: int, token: str, device: str) -> Answer:
+def _welcome(view: View, task: Task, id: int, generation: int, token: str, device: str) -> Answer:
     state, no = view.state, task.ask.no
     session = state.sessions.get(id)
-    if session is None or session.token != token_hash(token):
+    if session is None:
         return Answer(no, frames.Error(Code.EXPIRED, "the session is over"))
+    if session.generation != generation or session.token != token_hash(token):
+        text = "the session was resumed on another connection"
+        return Answer(no, frames.Error(Code.REPLACED, text))
     sender = session.sender
     person = state.people[sender]
     rooms = [state.rooms[room] for room in sorted(person.rooms)]

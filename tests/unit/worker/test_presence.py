@@ -105,6 +105,21 @@ def test_a_resume_ends_the_older_connection_and_its_lost_does_no_harm() -> None:
     assert world.state.sessions[alice.session].presence is Presence.HERE
 
 
+def test_of_two_that_resume_in_one_turn_the_last_has_the_session() -> None:
+    """“The gateway that held the older one closes it”: no session is on two connections."""
+    world = World()
+    alice = world.person("alice", "lobby")
+    first, last = world.turn(
+        world.task(Resume(0, os.urandom(16), alice.token), gateway="g2"),
+        world.task(Resume(0, os.urandom(16), alice.token), gateway="g3"),
+    )
+    assert isinstance(first.reply, frames.Error)
+    assert first.reply.code == "replaced"
+    assert isinstance(last.reply, Welcome)
+    session = world.state.sessions[alice.session]
+    assert (session.gateway, session.generation) == ("g3", last.generation)
+
+
 def test_a_resumed_session_has_its_rooms_and_heads() -> None:
     """“Keeps session, rooms and name for a minute after a cut.”"""
     world = World()
