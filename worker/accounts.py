@@ -15,6 +15,7 @@ from hubbub.settings import Settings
 from hubbub.wire import Answer, Ending
 from worker.access import Action
 from worker.case import Case, find_person
+from worker.log import note
 from worker.plan import Checked, Plan, Task, View
 from worker.presence import back, begin, change, end, end_all, over_below
 from worker.records import (
@@ -27,7 +28,7 @@ from worker.records import (
     digest_of,
     token_hash,
 )
-from worker.rooms import free_name, note, part
+from worker.rooms import free_name, part
 from worker.welcome import welcome
 
 MOST_DEVICES = 50  # of one account; beyond, the one that was used least lately is forgotten

@@ -10,9 +10,10 @@ from worker import records
 from worker.access import Action, Role
 from worker.case import Case, find, find_person, guest_address
 from worker.direct import check_open
+from worker.log import note
 from worker.plan import Draft
 from worker.records import FOREVER, AuditRow, Person, Rank, Restriction, RoomKind
-from worker.rooms import note, part
+from worker.rooms import part
 
 _encode = frames.encoder.encode
 _RANKS = {rank.word: rank for rank in Rank}

@@ -10,11 +10,12 @@ from hubbub.frames import Announce, Announcement, Audit, Close, Promote, Rename,
 from hubbub.wire import Ending, Item, Kind
 from worker.access import Action
 from worker.case import Case, find, find_person
+from worker.log import note
 from worker.moderation import audit, until
 from worker.plan import Auditing
 from worker.presence import change, end_all
 from worker.records import RoomKind
-from worker.rooms import members_now, note, part, rename
+from worker.rooms import members_now, part, rename
 
 _encode = frames.encoder.encode
 

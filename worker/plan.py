@@ -175,6 +175,11 @@ class Draft:
             return self.invites[sender]
         return self.room.invite_of(sender)
 
+    @property
+    def is_open_to_somebody(self) -> bool:
+        """Whether anybody is invited."""
+        return any(self.invite_of(each) for each in (*self.room.invites, *self.invites))
+
 
 class Rewrite(NamedTuple):
     """An entry of a log whose text is another one from now on."""

@@ -12,6 +12,7 @@ from hubbub.frames import Ok, Resume
 from hubbub.wire import Ending, Item, Kind, Sync, rooms_digest
 from worker.access import Action
 from worker.case import Case, room_id
+from worker.log import close_after_last
 from worker.plan import Plan, Synced, Task
 from worker.records import Person, Presence, RoomKind, Session, token_hash
 from worker.welcome import welcome
@@ -159,6 +160,7 @@ def end(plan: Plan, session: Session, why: str) -> None:
     if person.account is None and not person.sessions:
         for id in person.rooms:
             draft = plan.draft(id)
+            close_after_last(plan, draft, person)
             draft.size -= 1
             if draft.kind is RoomKind.DIRECT:
                 # Whoever stays is to see with whom it was.

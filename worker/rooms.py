@@ -10,6 +10,7 @@ from hubbub.wire import Answer, Entry, Item, Kind
 from worker import direct
 from worker.access import Action
 from worker.case import Case, room_id
+from worker.log import close_after_last, note
 from worker.plan import Draft, Plan, Task, View
 from worker.presence import change, tell
 from worker.records import Mark, Person, Rank, Room, RoomKind
@@ -17,41 +18,6 @@ from worker.show import own_state, snapshot, snapshot_now
 
 _encode = frames.encoder.encode
 NAME_KEPT = 30 * 24 * 3600 * 1000  # ms for which the name of a deleted account is nobody else's
-
-
-# --- the log ----------------------------------------------------------------------------------
-
-
-def note(
-    plan: Plan,
-    draft: Draft,
-    kind: str,
-    by: Person,
-    *,
-    to: Person | None = None,
-    of: int = 0,
-    text: str = "",
-    until: int = 0,
-    mentions: list[int] | None = None,
-) -> int:
-    """Put an event into a room's log; its number is returned."""
-    draft.head += 1
-    event = Event(
-        draft.name,
-        draft.head,
-        kind,
-        by.sender,
-        by.name,
-        plan.at,
-        draft.count,
-        to.name if to is not None else "",
-        to.sender if to is not None else 0,
-        of,
-        text,
-        until,
-        mentions or [],
-    )
-    return plan.append(draft, Kind.EVENT, by.sender, _encode(event))
 
 
 # --- in and out -------------------------------------------------------------------------------
@@ -100,6 +66,7 @@ def part(
     sender = person.sender
     was_owner = draft.rank_of(sender) is Rank.OWNER
     tell(plan, person, person.seen_in & {draft.id}, "left", why if person.account else "")
+    close_after_last(plan, draft, person)
     draft.size -= 1
     draft.ranks[sender] = Rank.MEMBER
     if person.account is not None:
@@ -178,7 +145,10 @@ def join(case: Case, frame: Join) -> None:
                 draft = plan.draft(id)
                 if draft.size >= case.settings.max_members:
                     raise Refused(Code.LIMIT, f"{draft.name} is full; try later")
-                enter(plan, person, draft, asked_by=case.session.id)
+                # Whoever finds a room that everybody has left may have it.
+                alone = draft.size == 0 and person.account is not None
+                rank = Rank.OWNER if alone else Rank.MEMBER
+                enter(plan, person, draft, asked_by=case.session.id, rank=rank)
     case.done(id)
     joined(plan, case.task, id, person.sender)
 

@@ -174,7 +174,7 @@ class Join(Frame, frozen=True):
 
     With `since` (and its `epoch`) the reader already has everything up to that number: if the
     head is above it, `behind` follows and the gap is paged with `history`. `@NAME` is the
-    conversation with that person. A room made by an account is owned by it.
+    conversation with that person. A room that an account makes, or finds empty, is owned by it.
     """
 
     ref: Ref
@@ -186,7 +186,11 @@ class Join(Frame, frozen=True):
 
 
 class Leave(Frame, frozen=True):
-    """Leave a room. Answered by `ok`, also when one was not in it."""
+    """Leave a room. Answered by `ok`, also when one was not in it.
+
+    When its last owner leaves, a room passes to its first operator, else to its first account; a
+    private room that its last member leaves, with nobody invited, is closed.
+    """
 
     ref: Ref
     id: Id

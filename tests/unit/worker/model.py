@@ -261,7 +261,14 @@ class Model:
         room.mentions[who.sender] = []
 
     def part(self, room: Place, who: Somebody) -> None:
-        """Somebody is in it no longer; a room of accounts does not stay without its owner."""
+        """Somebody is in it no longer; a room of accounts does not stay without its owner.
+
+        A private room that nobody is in or invited to is closed.
+        """
+        last = list(room.members) == [who.sender] and not room.closed
+        if last and room.kind == "private" and not room.invited:
+            self.note(room, "closed", who)
+            room.closed = True
         rank = room.members.pop(who.sender)
         room.marks.pop(who.sender)
         room.mentions.pop(who.sender)

@@ -92,7 +92,8 @@ def join(m: Model, by: Somebody, at: Attached, frame: frames.Join) -> Expected:
     if found.kind == "private" and standing == "outside":
         raise No("not_allowed")
     if by.sender not in found.members:
-        m.enter(found, by)
+        # “Whoever finds a room that everybody has left may have it.”
+        m.enter(found, by, "owner" if by.account and not found.members else "member")
     return Expected("roster", room=found.id)
 
 

@@ -293,6 +293,35 @@ def test_a_room_made_private_keeps_its_members() -> None:
 # --- the room ---------------------------------------------------------------------------------
 
 
+def test_a_room_that_everybody_has_left_belongs_to_the_next_account() -> None:
+    """“Owners expect to keep order”: no room is to stay without one for good."""
+    world = World()
+    alice, guest, bob = world.account("alice", "lobby"), world.person("gus"), world.account("bob")
+    world.ask(Leave(0, new(), "lobby"), alice)
+    world.ask(Join(0, new(), "lobby"), guest)
+    world.ask(Leave(0, new(), "lobby"), guest)
+    world.ask(Join(0, new(), "lobby"), bob)
+    assert role_of(world, bob) == "owner"
+    world.ask(Join(0, new(), "lobby"), alice)
+    assert role_of(world, alice) == "member"
+
+
+def test_a_private_room_is_closed_when_its_last_member_leaves_and_nobody_is_invited() -> None:
+    """Nobody could ever enter it again, and its name is of use to others."""
+    world = World()
+    alice, bob = world.account("alice"), world.account("bob")
+    for room in ("den", "attic"):
+        world.ask(Join(0, new(), room, private=True), alice)
+    world.ask(Invite(0, new(), "attic", "bob"), alice)
+    for room in ("den", "attic"):
+        world.ask(Leave(0, new(), room), alice)
+    assert [world.state.rooms[id].closed for id in (1, 2)] == [True, False]
+    assert isinstance(world.ask(Join(0, new(), "den"), bob), Roster)
+    assert world.state.room_keys["den"] == 3
+    world.ask(Join(0, new(), "attic"), bob)
+    assert role_of(world, bob, 2) == "owner"
+
+
 def test_a_title_that_is_the_same_is_not_told_again() -> None:
     """Every event is a number for ever."""
     world = World()
