@@ -10,7 +10,8 @@ from hubbub.frames import Ok
 from hubbub.names import DIRECT, direct_pair, direct_room
 from hubbub.settings import Settings
 from worker.access import Action, Role, allows, check
-from worker.plan import Checked, Draft, Plan, Task
+from worker.draft import Draft
+from worker.plan import Checked, Plan, Task
 from worker.records import Done, Person, Rank, Room, Session, key_of
 from worker.show import Then
 

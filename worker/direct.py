@@ -7,7 +7,8 @@ from hubbub.frames import Join
 from hubbub.names import direct_pair, direct_room
 from worker.access import Action
 from worker.case import Case, no_such_room
-from worker.plan import Draft, Plan
+from worker.draft import Draft
+from worker.plan import Plan
 from worker.records import Person, Room, RoomKind, key_of
 
 

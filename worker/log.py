@@ -5,7 +5,8 @@ from __future__ import annotations
 from hubbub import frames
 from hubbub.frames import Event
 from hubbub.wire import Kind
-from worker.plan import Draft, Plan
+from worker.draft import Draft
+from worker.plan import Plan
 from worker.records import Person, RoomKind
 
 _encode = frames.encoder.encode

@@ -16,9 +16,10 @@ from hubbub.wire import Item, Kind
 from worker import direct
 from worker.access import STAFF, Action, allows
 from worker.case import Case, find, room_id
+from worker.draft import Draft
 from worker.log import note
 from worker.moderation import audit
-from worker.plan import Draft, Plan, Rewrite
+from worker.plan import Plan, Rewrite
 from worker.records import Done, EventRow, Mark, Room, RoomKind, digest_of, key_of
 
 _change = msgspec.structs.replace

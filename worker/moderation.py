@@ -10,8 +10,8 @@ from worker import records
 from worker.access import Action, Role
 from worker.case import Case, find, find_person, guest_address
 from worker.direct import check_open
+from worker.draft import Draft
 from worker.log import note
-from worker.plan import Draft
 from worker.records import FOREVER, AuditRow, Person, Rank, Restriction, RoomKind
 from worker.rooms import part
 

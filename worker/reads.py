@@ -32,8 +32,9 @@ from hubbub.wire import Answer, Fetch, Fetched
 from worker import query
 from worker.access import Action, Role, allows, check
 from worker.case import Case, find, find_person, guest_address, in_room, no_such_room
+from worker.draft import Draft
 from worker.moderation import told
-from worker.plan import Auditing, Draft, Plan, Reading, Reply, Searching, Task, View
+from worker.plan import Auditing, Plan, Reading, Reply, Searching, Task, View
 from worker.records import AuditRow, EventRow, Person, Room, RoomKind, key_of
 from worker.rooms import check_cursor, roster_of
 from worker.show import own_state, people, shown

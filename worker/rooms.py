@@ -10,8 +10,9 @@ from hubbub.wire import Answer, Entry, Item, Kind
 from worker import direct
 from worker.access import Action
 from worker.case import Case, room_id
+from worker.draft import Draft
 from worker.log import close_after_last, note
-from worker.plan import Draft, Plan, Task, View
+from worker.plan import Plan, Task, View
 from worker.presence import change, tell
 from worker.records import Mark, Person, Rank, Room, RoomKind
 from worker.show import own_state, snapshot, snapshot_now

@@ -12,7 +12,8 @@ from hubbub import frames
 from hubbub.frames import Invitation, RoomState
 from hubbub.names import direct_pair
 from hubbub.wire import Snapshot
-from worker.plan import Draft, Plan, View
+from worker.draft import Draft
+from worker.plan import Plan, View
 from worker.records import Person, Rank, Room, RoomKind
 from worker.state import State
 

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterable
 
 from worker import index
-from worker.plan import Draft, Plan
+from worker.draft import Draft
+from worker.plan import Plan
 from worker.records import Person, Presence, Rank, Session, shard_of
 
 _INSERT_EVENT = (
