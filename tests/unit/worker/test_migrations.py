@@ -10,14 +10,19 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hubbub.errors import ConfigError
+from hubbub.frames import Message, encoder
 from worker import migrate as module
 from worker.migrate import migrate
+from worker.query import parse
 from worker.schema import metadata
+from worker.searching import Search, Searcher
+from worker.store import Store
 from worker.version import SCHEMA, version_of
 
 SCRIPTS = Path(module.__file__).parent / "migrations"
@@ -90,6 +95,38 @@ def test_a_migration_that_fails_leaves_nothing_behind(
     database.close()
     assert names == [("memberships",)]
     assert version_of(path) == 0
+
+
+def test_a_database_of_the_first_schema_keeps_its_people_rooms_and_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """“A database of schema 1 is brought there at the first start.”"""
+    path, upgrade = tmp_path / "a.db", command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, to: upgrade(config, "0001"))
+        migrate(path)
+    body = encoder.encode(Message("lobby", 1, 1, "alice", "from the old days", 1, 1))
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO rooms VALUES (1, 0, 'lobby', 'lobby', 1, 1)")
+        session = (1, 1, 0, "alice", "alice", True, 3, "g", b"token", 0, "", "127.0.0.1", 1)
+        database.execute(f"INSERT INTO sessions VALUES ({','.join('?' * 13)})", session)
+        database.execute("INSERT INTO memberships VALUES (1, 1)")
+        database.execute("INSERT INTO events VALUES (1, 1, 1, 1, 1, 1, ?)", (body,))
+        database.execute("UPDATE numbers SET next_session = 2, next_sender = 2, next_room = 2")
+    database.close()
+    migrate(path)
+    store = Store(path, tmp_path / "epoch")
+    store.take("worker-1.0")
+    state = store.load(0.0)
+    assert (state.people[1].name, set(state.people[1].rooms)) == ("alice", {1})
+    assert (state.sessions[1].generation, state.sessions[1].token) == (3, b"token")
+    assert (state.rooms[1].head, state.rooms[1].count, list(state.rooms[1].roster)) == (1, 1, [1])
+    assert store.index()
+    searcher = Searcher(path)
+    (hit,) = searcher.run(Search(parse("old days"))).hits
+    assert hit.body == body
+    searcher.close()
+    store.close()
 
 
 def test_the_version_is_told_without_loading_what_can_change_it(tmp_path: Path) -> None:
