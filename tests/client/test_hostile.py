@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import pytest_asyncio
 
@@ -43,9 +44,7 @@ class Reader(TypedChat):
         await self.shows(f"You are in {room}")
         for line in ("/who", "/rooms", "/history 20", "a line of more than one row " * 6):
             self.type(line)
-        for text in SENDABLE:
-            await client.say(room, visible(text))
-            await client.say(room, visible(text), action=True)
+        await say_all(client, room, map(visible, SENDABLE))
         await client.say(room, "peace is over")
         await self.shows("peace is over", within=30)
         self.peace = self.stream
@@ -90,9 +89,7 @@ async def test_what_is_said_is_shown_and_has_no_power(
     radha: Reader, mallory: Client, room: str
 ) -> None:
     """“Control characters and escape sequences from others are made visible, never obeyed.”"""
-    for text in SENDABLE:
-        await mallory.say(room, text)
-        await mallory.say(room, text, action=True)
+    await say_all(mallory, room, SENDABLE)
     await mallory.say(room, "that was all")
     await radha.shows("that was all", within=30)
     screen = radha.screen()
@@ -106,12 +103,16 @@ async def test_what_is_changed_is_shown_and_has_no_power(
 ) -> None:
     """Edits, reasons, reactions, away texts: every text of another's that a terminal is shown."""
     seq = (await mallory.say(room, "first")).seq
-    for text in SENDABLE:
-        await mallory.edit(room, seq, text)
-        await unless_refused(mallory.react, room, seq, text[:32])
-        await mallory.away("busy", text[:MAX_REASON])
-        doomed = await mallory.say(room, "to be deleted")
-        await mallory.delete(room, doomed.seq, text[:MAX_REASON])
+    doomed = await asyncio.gather(*(mallory.say(room, "to be deleted") for _ in SENDABLE))
+    changes: list[Awaitable[object]] = []
+    for text, said in zip(SENDABLE, doomed, strict=True):
+        changes += [
+            mallory.edit(room, seq, text),
+            unless_refused(mallory.react, room, seq, text[:32]),
+            mallory.away("busy", text[:MAX_REASON]),
+            mallory.delete(room, said.seq, text[:MAX_REASON]),
+        ]
+    await asyncio.gather(*changes)
     await mallory.say(room, "that was all")
     await radha.shows("that was all", within=30)
     radha.type("/who")
@@ -131,8 +132,7 @@ async def test_titles_reasons_and_goodbyes_have_no_power(
         await eve.join(own)
         radha.type(f"/join {own}")
         await radha.shows(f"You are in {own}")
-        for text in SENDABLE:
-            await eve.topic(own, text[:MAX_TITLE])
+        await asyncio.gather(*(eve.topic(own, text[:MAX_TITLE]) for text in SENDABLE))
         for text in SENDABLE[::4]:
             await eve.mute(own, radha.name, text[:MAX_REASON])
             await mallory.join(own)
@@ -154,8 +154,7 @@ async def test_what_goes_into_a_pipe_or_a_file_is_as_harmless(
     shared: Cluster, mallory: Client, room: str
 ) -> None:
     """`hubbub tail` is looked at in a terminal as often as it is read by a program."""
-    for text in SENDABLE:
-        await mallory.say(room, text)
+    await asyncio.gather(*(mallory.say(room, text) for text in SENDABLE))
     await mallory.say(room, "that was all")
     argv, environ = shared.command("tail", room, "-n", "400", "--no-follow", gateway=1)
     done = subprocess.run(argv, env=environ, capture_output=True, check=True, timeout=60)
@@ -163,6 +162,12 @@ async def test_what_goes_into_a_pipe_or_a_file_is_as_harmless(
     assert lines[-1].endswith("that was all")
     assert [line for line in lines if dangers(line)] == []
     assert len(lines) >= len(SENDABLE)
+
+
+async def say_all(client: Client, room: str, texts: Iterable[str]) -> None:
+    """Say each text twice, in their order and without waiting for one to say the next."""
+    pairs = ((text, action) for text in texts for action in (False, True))
+    await asyncio.gather(*(client.say(room, text, action=action) for text, action in pairs))
 
 
 async def unless_refused(ask: Callable[..., Awaitable[object]], *arguments: object) -> None:
