@@ -194,7 +194,8 @@ class NativeProtocol:
             ref = _ref_decoder.decode(data).ref
         except _PEERS_FAULT:
             raise RemoteProtocolError(f"not a frame: {reason}") from None
-        return BadRequest(ref, _code_for(reason), reason)
+        code = _code_for(reason)
+        return BadRequest(ref, code, _SENTENCES.get(code, reason))
 
     def _reset(self) -> None:
         self._data, self._at = b"", 0
@@ -203,6 +204,13 @@ class NativeProtocol:
 
 _TEXTS = ("`$.text`", "`$.reaction`", "`$.password`", "`$.old`", "`$.new`")
 _NAMES = ("`$.room`", "`$.name`", "`$.to`")
+
+
+# For people, who may have typed it; of a bad frame the program's author is told.
+_SENTENCES = {
+    Code.TOO_LARGE: "that is longer than it may be",
+    Code.BAD_NAME: "a name has 1 to 32 characters, without white space and , : # @ | / ! * ?",
+}
 
 
 def _code_for(reason: str) -> Code:

@@ -120,11 +120,12 @@ class Buckets:
         self._full_at = [float("-inf")] * len(Kind)
         self._closed_until = [float("-inf")] * len(Kind)
 
-    def take(self, kind: Kind, limits: Limits, now: float) -> float:
-        """Take a token: 0.0, or the seconds until one may be taken. A refusal costs nothing, but
-        nothing of that kind is let in for at least PAUSE after it.
+    def take(self, kind: Kind, limits: Limits, now: float, cost: int = 1) -> float:
+        """Take `cost` tokens, or all that a full bucket has: 0.0, or the seconds until they may be
+        taken. A refusal costs nothing, but nothing of that kind is let in for at least PAUSE after
+        it.
 
-        A clock that stands still gives no tokens; one that goes back delays by one interval at
+        A clock that stands still gives no tokens; one that goes back delays by one request at
         most, and never fills a bucket.
         """
         interval, window = limits.rates[kind]
@@ -136,15 +137,17 @@ class Buckets:
         full_at = self._full_at[kind]
         if full_at < now:
             full_at = now
-        wait = full_at + interval - now - window
+        taken = min(cost * interval, window)
+        wait = full_at + taken - now - window
         if wait <= interval * SLACK:
-            self._full_at[kind] = full_at + interval
+            self._full_at[kind] = full_at + taken
             return 0.0
-        if wait > interval:  # the clock went back
+        if wait > taken:  # the clock went back
             self._full_at[kind] = now + window
-            wait = interval
+            wait = taken
         wait = max(wait, PAUSE)
-        self._closed_until[kind] = now + wait
+        # What costs little need not wait as long as what costs much.
+        self._closed_until[kind] = now + min(wait, max(interval, PAUSE))
         return wait
 
     def is_full(self, now: float) -> bool:

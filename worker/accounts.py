@@ -15,7 +15,7 @@ from hubbub.settings import Settings
 from hubbub.wire import Answer, Ending
 from worker.access import Action
 from worker.case import Case, find_person
-from worker.log import note
+from worker.log import forget_invitations, note
 from worker.plan import Checked, Plan, Task, View
 from worker.presence import back, begin, change, end, end_all, over_below
 from worker.records import (
@@ -75,6 +75,7 @@ def login(plan: Plan, task: Task, frame: Login) -> None:
     if device is None or person is None or person.account is None:
         raise Refused(Code.BAD_LOGIN, "this login is no longer good; log in with the password")
     _check_not_suspended(plan, person)
+    _check_sessions(person)
     plan.devices[device.id] = change(device, used_at=plan.at, address=task.ask.address)
     _begin(plan, task, frame, person, digest, device.id)
 
@@ -90,6 +91,8 @@ def logged_in(plan: Plan, checked: Checked, frame: Login) -> None:
     done = plan.done_before(0, frame.id)
     _check_same(done, digest)
     begun = plan.session(done.room) if done is not None else None
+    if begun is None:
+        _check_sessions(person)
     _take_hash(plan, person, checked)
     person = plan.person(person.sender)
     assert person is not None
@@ -111,6 +114,16 @@ def _check_not_suspended(plan: Plan, person: Person) -> None:
     if person.is_suspended(plan.at) and person.account is not None:
         why = f": {person.account.suspended_why}" if person.account.suspended_why else ""
         raise Refused(Code.SUSPENDED, f"this account is suspended{why}")
+
+
+def _check_sessions(person: Person) -> None:
+    """Pass if one more session may begin; before anything, a device say, is made for it.
+
+    Raises:
+        Refused: there are too many.
+    """
+    if len(person.sessions) >= MOST_SESSIONS:
+        raise Refused(Code.LIMIT, f"you are connected {MOST_SESSIONS} times; end one first", 60.0)
 
 
 def _guest_name(plan: Plan) -> tuple[str, str]:
@@ -152,8 +165,6 @@ def _begin(
     device: int = 0,
     device_token: str = "",
 ) -> None:
-    if len(person.sessions) >= MOST_SESSIONS:
-        raise Refused(Code.LIMIT, f"you are connected {MOST_SESSIONS} times; end one first", 60.0)
     token = secrets.token_urlsafe(24)
     number, plan.next_session = plan.next_session, plan.next_session + 1
     session = Session(
@@ -328,6 +339,7 @@ def unregister(case: Case) -> None:
         part(plan, now, draft, "parted", asked_by=case.session.id)
     for device in plan.devices_of(person.sender):
         plan.devices[device.id] = None
+    forget_invitations(plan, person)
     ending = Ending(Code.EXPIRED, "the account was deleted")
     last = plan.person(person.sender)
     assert last is not None
@@ -351,6 +363,8 @@ def block(case: Case, frame: Block) -> None:
         raise Refused(Code.NOT_ALLOWED, "that is you")
     blocked = person.blocked - {target.sender}
     if frame.on:
+        if len(blocked) >= MOST_BLOCKED:  # guests that are gone cannot be named any more
+            blocked = frozenset(each for each in blocked if case.plan.person(each) is not None)
         if len(blocked) >= MOST_BLOCKED:
             raise Refused(Code.LIMIT, f"you have blocked {MOST_BLOCKED} people already")
         blocked |= {target.sender}

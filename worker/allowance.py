@@ -16,11 +16,12 @@ class Allowances:
         self._buckets: dict[int, Buckets] = {}
         self._sweep_at = SWEEP_AT
 
-    def wait(self, sender: int, frame: type, now: float) -> float:
+    def wait(self, sender: int, frame: type, now: float, cost: int = 1) -> float:
         """Count one request: 0.0, or the seconds after which it may be made.
 
         Args:
             now: the monotonic clock.
+            cost: as how many it counts.
         """
         kind = kind_of(frame)
         if kind is None:
@@ -30,7 +31,7 @@ class Allowances:
             buckets = self._buckets[sender] = Buckets()
             if len(self._buckets) > self._sweep_at:
                 self._sweep(now)
-        return buckets.take(kind, self._limits, now)
+        return buckets.take(kind, self._limits, now, cost)
 
     def _sweep(self, now: float) -> None:
         kept = {sender: each for sender, each in self._buckets.items() if not each.is_full(now)}

@@ -74,6 +74,7 @@ class Doorkeeper:
         self._throttle = throttle or Throttle(settings)
         self._pool = Pool(settings.login_threads, settings.login_waiting)
         self._closed = False
+        self._attempts: set[Attempt] = set()  # that have begun and are not over
 
     def takes(self, task: Task) -> bool:
         """Whether a task has to come here before the rules may decide it."""
@@ -107,6 +108,10 @@ class Doorkeeper:
         """Drop what waits: it is asked again. Does not wait for what is being hashed."""
         self._closed = True
         self._pool.close()
+        # The throttle outlives us: what nobody will look at must not count in it for ever.
+        for attempt in self._attempts:
+            attempt.give_back(self._now())
+        self._attempts.clear()
 
     # --- what is to be looked at ----------------------------------------------------------
 
@@ -212,6 +217,7 @@ class Doorkeeper:
         if wait > 0:
             attempt.give_back(self._now())
             raise must_wait("too many people log in right now", wait)
+        self._attempts.add(attempt)
 
     def _looked(
         self,
@@ -222,6 +228,7 @@ class Doorkeeper:
     ) -> None:
         if self._closed:
             return
+        self._attempts.discard(attempt)
         if isinstance(seen, _Seen) and not seen.ok:
             attempt.failed(self._now())
         else:

@@ -44,12 +44,28 @@ def note(
     return plan.append(draft, Kind.EVENT, by.sender, _encode(event))
 
 
+def forget_invitations(plan: Plan, person: Person, *, keep: int = 0) -> None:
+    """Of what somebody was invited to only the newest `keep` still count."""
+    sender = person.sender
+    rooms = [plan.room(id) for id in plan.invited_to(sender)]
+    waiting = [(invite.at, room.id) for room in rooms if (invite := room.invite_of(sender))]
+    for _, id in sorted(waiting)[: max(0, len(waiting) - keep)]:
+        draft = plan.draft(id)
+        draft.invites[sender] = None
+        if draft.size == 0:
+            _close_if_shut(plan, draft, person)
+
+
 def close_after_last(plan: Plan, draft: Draft, person: Person) -> None:
     """Close a private room that its last member is about to leave, with nobody invited.
 
     Nobody could ever enter it again: its name is of more use to others.
     """
-    is_last = draft.size == 1 and not draft.closed
-    if is_last and draft.kind is RoomKind.PRIVATE and not draft.is_open_to_somebody:
-        note(plan, draft, "closed", person)
+    if draft.size == 1:
+        _close_if_shut(plan, draft, person)
+
+
+def _close_if_shut(plan: Plan, draft: Draft, by: Person) -> None:
+    if not draft.closed and draft.kind is RoomKind.PRIVATE and not draft.is_open_to_somebody:
+        note(plan, draft, "closed", by)
         plan.close_room(draft)

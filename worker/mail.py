@@ -5,8 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from hubbub.errors import Code
-from hubbub.frames import Error, Page, PeerList, RoomList, Roster
+from hubbub.frames import (
+    AuditLog,
+    Error,
+    Found,
+    Page,
+    PeerList,
+    RestrictionList,
+    RoomList,
+    Roster,
+    States,
+    Welcome,
+)
 from hubbub.wire import (
     BATCH_BYTES,
     MAX_BUS_BYTES,
@@ -24,6 +37,7 @@ from hubbub.wire import (
 # Bytes in messagepack, roughly, and rather too many.
 _PLAIN = 64
 _PERSON = 80
+_ROOM = 160
 LARGEST = MAX_BUS_BYTES - 1024  # bytes of a payload, which goes out with its topic
 Publish = Callable[..., bool]
 
@@ -57,9 +71,15 @@ class Mail:
         """Send one frame to one gateway."""
         payload = encoder.encode(frame)
         if len(payload) > LARGEST:
+            if isinstance(frame, Answers) and len(frame.answers) > 1:
+                # Sizes were guessed: nobody goes without an answer because of another's.
+                half = len(frame.answers) // 2
+                for part in (frame.answers[:half], frame.answers[half:]):
+                    self.send(gateway, replace(frame, answers=part), everywhere=everywhere)
+                return
             # It would cost its receivers their connection to the broker, again and again.
             self._log.error("what=too_large gateway=%s bytes=%d", gateway, len(payload))
-            if not isinstance(frame, Answers) or len(frame.answers) > 1:
+            if not isinstance(frame, Answers):
                 return
             no = frame.answers[0].no
             error = Error(Code.TOO_LARGE, "the answer is too large to be sent; ask for less")
@@ -101,6 +121,13 @@ def _size(answer: Answer) -> int:
         size += _PERSON * len(reply.members)
     elif isinstance(reply, PeerList):
         size += _PERSON * len(reply.peers)
-    elif isinstance(reply, RoomList):
-        size += _PERSON * len(reply.rooms)
+    elif isinstance(reply, RoomList | States | Welcome):
+        size += _ROOM * len(reply.rooms)
+    elif isinstance(reply, RestrictionList):
+        size += _ROOM * len(reply.restrictions)
+    elif isinstance(reply, AuditLog):
+        size += _ROOM * len(reply.entries)
+    elif isinstance(reply, Found):
+        for hit in reply.hits:
+            size += sum(len(memoryview(raw)) for raw in (hit.message, *hit.before, *hit.after))
     return size

@@ -11,12 +11,14 @@ from worker.access import Action, Role
 from worker.case import Case, find, find_person, guest_address
 from worker.direct import check_open
 from worker.draft import Draft
-from worker.log import note
+from worker.log import forget_invitations, note
 from worker.records import FOREVER, AuditRow, Person, Rank, Restriction, RoomKind
 from worker.rooms import part
+from worker.show import MOST_INVITATIONS
 
 _encode = frames.encoder.encode
 _RANKS = {rank.word: rank for rank in Rank}
+MOST_RESTRICTIONS = 1000  # bans and mutes of one room: one answer lists them
 
 
 def _moderated(case: Case, name: str, action: Action) -> Draft:
@@ -53,7 +55,8 @@ def _check_rank(case: Case, draft: Draft, target: Person) -> None:
         return
     own, rank = draft.rank_of(case.person.sender), draft.rank_of(target.sender)
     if draft.id in target.rooms and rank >= own:
-        raise Refused(Code.NOT_ALLOWED, f"{target.name} is {rank.word} of {draft.name}, too")
+        than = "as you are" if rank is own else f"and you are {own.word}"
+        raise Refused(Code.NOT_ALLOWED, f"{target.name} is {rank.word} of {draft.name}, {than}")
 
 
 def _finish(
@@ -138,7 +141,9 @@ def invite(case: Case, frame: Invite) -> None:
     seq = 0
     if draft.invite_of(target.sender) is None:
         by = case.person
+        forget_invitations(case.plan, target, keep=MOST_INVITATIONS - 1)
         draft.invites[target.sender] = records.Invite(by.sender, by.name, case.plan.at)
+        case.plan.invited.setdefault(target.sender, set()).add(draft.id)
         seq = note(case.plan, draft, "invited", by, to=target)
     body = _encode(Invited(draft.name, case.person.name, draft.title))
     case.plan.items.append(Item(Kind.PERSONAL, 0, 0, target.sender, body))
@@ -160,6 +165,7 @@ def ban(case: Case, frame: Ban) -> None:
     draft = _moderated(case, frame.room, Action.BAN)
     plan, target = case.plan, find_person(case, frame.name)
     _check_rank(case, draft, target)
+    _make_space(case, draft, "ban", target)
     end = until(case, frame.seconds)
     draft.restrictions["ban", target.sender] = Restriction(
         "ban",
@@ -176,6 +182,23 @@ def ban(case: Case, frame: Ban) -> None:
     if draft.id in target.rooms:
         part(plan, target, draft, "banned", by=case.person.name, text=frame.text)
     _finish(case, draft, "ban", target.name, frame.text, seq)
+
+
+def _make_space(case: Case, draft: Draft, kind: str, target: Person) -> None:
+    """Pass if there is space for one more ban or mute, perhaps since others are over by now.
+
+    Raises:
+        Refused: there is none.
+    """
+    listed = draft.all_restrictions()
+    if len(listed) < MOST_RESTRICTIONS or draft.restriction(kind, target.sender) is not None:
+        return
+    over = [each for each in listed if each.until <= case.plan.at]
+    if not over:
+        text = f"{len(listed)} people are banned or muted in {draft.name}: take some back first"
+        raise Refused(Code.LIMIT, text)
+    for each in over:
+        draft.restrictions[each.kind, each.sender] = None
 
 
 def _address(case: Case, target: Person) -> str:
@@ -227,6 +250,7 @@ def mute(case: Case, frame: Mute) -> None:
     if rank > Rank.MEMBER:  # it would not keep them from writing
         text = f"{target.name} is {rank.word} of {draft.name}: make them a plain member first"
         raise Refused(Code.NOT_ALLOWED, text)
+    _make_space(case, draft, "mute", target)
     end = until(case, frame.seconds)
     draft.restrictions["mute", target.sender] = Restriction(
         "mute", target.sender, target.name, case.person.name, plan.at, end, frame.text

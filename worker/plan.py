@@ -154,6 +154,7 @@ class Plan:
         self.devices: dict[int, Device | None] = {}
         self.drafts: dict[int, Draft] = {}
         self.room_keys: dict[str, int | None] = {}
+        self.invited: dict[int, set[int]] = {}  # rooms by sender
         self.marks: dict[tuple[int, int], Mark] = {}
         self.mentions: dict[tuple[int, int], tuple[int, ...]] = {}
         self.events: list[EventRow] = []
@@ -222,6 +223,11 @@ class Plan:
         person = self.person(sender)
         return person is not None and room in person.rooms
 
+    def invited_to(self, sender: int) -> set[int]:
+        """The rooms that somebody was invited to; not all of them may wait for an answer still."""
+        none: set[int] = set()
+        return self.state.invited_to.get(sender, none) | self.invited.get(sender, none)
+
     def mark(self, sender: int, room: int) -> Mark:
         """How far somebody has read a room."""
         key = sender, room
@@ -240,7 +246,8 @@ class Plan:
     def entry(self, room: int, seq: int) -> EventRow | None:
         """An entry of a log that the turn is about, as it is by now."""
         row = self.known.rows.get((room, seq))
-        if row is None:
+        draft = self.drafts.get(room)
+        if row is None and draft is not None and draft.room.head < seq <= draft.head:
             this_turn = (each for each in self.events if each.room == room and each.seq == seq)
             row = next(this_turn, None)
         rewrite = self.rewrites.get((room, seq))

@@ -12,7 +12,7 @@ from hubbub.frames import Ok, Resume
 from hubbub.wire import Ending, Item, Kind, Sync, rooms_digest
 from worker.access import Action
 from worker.case import Case, room_id
-from worker.log import close_after_last
+from worker.log import close_after_last, forget_invitations
 from worker.plan import Plan, Synced, Task
 from worker.records import Person, Presence, RoomKind, Session, token_hash
 from worker.welcome import welcome
@@ -165,6 +165,7 @@ def end(plan: Plan, session: Session, why: str) -> None:
             if draft.kind is RoomKind.DIRECT:
                 # Whoever stays is to see with whom it was.
                 draft.title, draft.changed = person.name, True
+        forget_invitations(plan, person)
         plan.drop_person(person)
 
 

@@ -230,8 +230,10 @@ def rooms(case: Case, frame: frames.Rooms) -> None:
             room = state.rooms[state.room_keys[key]]
             if looked_at == LOOKED_AT and listed:
                 return RoomList(0, listed, True)
+            if wanted and not _matches(room.name, room.title, wanted):
+                continue  # before it costs more: of a large directory nearly all are passed over
             info = _info(room, in_room(at, now, room, address))
-            if info is not None and _matches(info, wanted):
+            if info is not None and _matches(info.room, info.title, wanted):
                 if len(listed) == limit:  # only a room that would be shown is told to be there
                     return RoomList(0, listed, True)
                 listed.append(info)
@@ -250,8 +252,8 @@ def _info(room: Room, roles: frozenset[Role]) -> RoomInfo | None:
     return None
 
 
-def _matches(info: RoomInfo, wanted: str) -> bool:
-    return not wanted or wanted in info.room.casefold() or wanted in info.title.casefold()
+def _matches(name: str, title: str, wanted: str) -> bool:
+    return not wanted or wanted in name.casefold() or wanted in title.casefold()
 
 
 def unread(case: Case, frame: frames.Unread) -> None:
@@ -349,10 +351,13 @@ def answer_reading(view: View, wanted: Reading, rows: Sequence[EventRow]) -> Ans
 
 def answer_audit(wanted: Auditing, rows: Sequence[tuple[int, AuditRow]]) -> Answer:
     """The answer to a look at the audit log; `rows` are numbered, the newest first, one more
-    than was asked for where there are more.
+    than was asked for where there are more. It gives as many as an answer may hold.
     """
-    entries = [
-        AuditEntry(number, row.at, row.by_name, row.action, row.target, row.text)
-        for number, row in rows[: wanted.limit]
-    ]
-    return Answer(wanted.task.ask.no, AuditLog(0, entries, len(rows) > wanted.limit))
+    entries: list[AuditEntry] = []
+    size = 0
+    for number, row in rows[: wanted.limit]:
+        size += len(row.text.encode())  # of an announcement up to 64 KiB
+        if entries and size > PAGE_BYTES:
+            break
+        entries.append(AuditEntry(number, row.at, row.by_name, row.action, row.target, row.text))
+    return Answer(wanted.task.ask.no, AuditLog(0, entries, len(rows) > len(entries)))

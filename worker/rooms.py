@@ -66,7 +66,9 @@ def part(
     """Make somebody a member no longer. What led to it stands in the log already."""
     sender = person.sender
     was_owner = draft.rank_of(sender) is Rank.OWNER
-    tell(plan, person, person.seen_in & {draft.id}, "left", why if person.account else "")
+    # An event tells of it already, but for guests that leave by themselves.
+    told = why if person.account is not None or why != "parted" else ""
+    tell(plan, person, person.seen_in & {draft.id}, "left", told)
     close_after_last(plan, draft, person)
     draft.size -= 1
     draft.ranks[sender] = Rank.MEMBER

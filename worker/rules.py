@@ -12,7 +12,7 @@ from hubbub.settings import Settings
 from hubbub.wire import Fetch, Lost
 from worker import accounts, messages, moderation, operators, presence, reads, rooms
 from worker.access import Action, check
-from worker.case import GATEWAY, Case
+from worker.case import GATEWAY, Case, room_id
 from worker.lookups import GatewayGone, Input, Syncing
 from worker.plan import Checked, Known, Plan, Task
 from worker.records import Done, Presence, Session, digest_of
@@ -24,11 +24,12 @@ class Powers(NamedTuple):
 
     Attributes:
         operator_key: makes operators of the cluster; empty: nobody can.
-        wait: seconds for which a person has to wait before a frame of that type; 0: none.
+        wait: seconds for which a person has to wait before a frame of that type which counts as so
+            many; 0: none.
     """
 
     operator_key: str = ""
-    wait: Callable[[int, type], float] | None = None
+    wait: Callable[[int, type, int], float] | None = None
 
 
 class BrokenAskError(Exception):
@@ -84,6 +85,8 @@ HANDLERS: dict[type, Callable[[Case, Any], None]] = {
 # What makes no difference to what is done, or must not be kept in any form.
 _NOT_DIGESTED = frozenset({"ref", "id", "since", "epoch", "password", "old", "new", "key", "agent"})
 _GRANTED = (frames.Register, frames.Passwd)
+AWAY_IN = 10  # rooms: nothing is stored for it there
+ROSTER_OF = 20  # people, of whom one's other devices are told
 
 
 def decide(
@@ -200,11 +203,29 @@ def _of_session(case: Case, powers: Powers) -> None:
     if handler is None:
         raise Refused(Code.NOT_ALLOWED, "that is not allowed here")
     if powers.wait is not None:
-        seconds = powers.wait(case.person.sender, type(frame))
+        seconds = powers.wait(case.person.sender, type(frame), _cost(case))
         if seconds > 0:
             text = f"too much at once; wait {max(seconds, 0.1):.1f} s"
             raise Refused(Code.LIMIT, text, seconds)
     handler(case, frame)
+
+
+def _cost(case: Case) -> int:
+    """As how many requests one counts that costs as much as many.
+
+    Else one person in hundreds of rooms, or at the door of a large one, could keep everybody
+    waiting.
+    """
+    frame, person = case.task.ask.frame, case.person
+    if isinstance(frame, frames.Nick):
+        return 1 + len(person.rooms)  # a numbered entry in each
+    if isinstance(frame, frames.Away):
+        return 1 + len(person.rooms) // AWAY_IN
+    if isinstance(frame, Join) and len(person.sessions) > 1:
+        id = room_id(case.plan, person.sender, frame.room)
+        if id is not None and id not in person.rooms:
+            return 1 + case.plan.room(id).size // ROSTER_OF
+    return 1
 
 
 def _done_before(plan: Plan, task: Task, digest: bytes) -> Done | None:

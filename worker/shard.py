@@ -237,7 +237,9 @@ class Shard:
         """In the store's thread: one transaction, in which nobody moves what is remembered."""
         at = int(time.time() * 1000)
         wait = self._allowances.wait
-        powers = Powers(self._operator_key, lambda sender, frame: wait(sender, frame, now))
+        powers = Powers(
+            self._operator_key, lambda sender, frame, cost: wait(sender, frame, now, cost)
+        )
 
         def decided(known: Known) -> Plan:
             broken: frozenset[int] = frozenset()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+import msgspec
+
 from hubbub import frames
 from hubbub.frames import Invitation, RoomState
 from hubbub.names import direct_pair
@@ -18,6 +20,10 @@ from worker.records import Person, Rank, Room, RoomKind
 from worker.state import State
 
 Then: TypeAlias = State | Plan
+# Characters of texts in one roster: beside 20,000 people with the longest names there is no space
+# for more in a bus message, and one that is too large costs all gateways their brokers.
+MOST_AWAY = 60_000
+MOST_INVITATIONS = 100  # of one person: each welcome lists them, and strangers can send them
 
 
 def shown(person: Person, rank: Rank) -> frames.Person:
@@ -74,12 +80,14 @@ def own_state(at: Then, room: Draft | Room, sender: int) -> RoomState:
 
 
 def invitations(state: State, sender: int) -> list[Invitation]:
-    """The rooms that somebody was invited to and is not in."""
+    """The rooms that somebody was invited to and is not in; of many the newest."""
     rooms = (state.rooms[id] for id in sorted(state.invited_to.get(sender, ())))
+    waiting = sorted(
+        (room for room in rooms if not room.closed), key=lambda room: room.invites[sender].at
+    )
     return [
         Invitation(room.name, room.invites[sender].by_name, room.title)
-        for room in rooms
-        if not room.closed
+        for room in waiting[-MOST_INVITATIONS:]
     ]
 
 
@@ -109,11 +117,20 @@ def _snapshot(at: Then, room: Draft | Room, members: list[frames.Person]) -> Sna
         room.head,
         room.first,
         room.count,
-        members,
+        _fitting(members),
         title_of(room),
         room.kind is not RoomKind.PUBLIC,
         pair(at, room),
     )
+
+
+def _fitting(members: list[frames.Person]) -> list[frames.Person]:
+    """A roster that a bus message can hold: of very many people it is left out what they say of
+    being away.
+    """
+    if sum(len(each.away) for each in members) <= MOST_AWAY:
+        return members
+    return [msgspec.structs.replace(each, away="") for each in members]
 
 
 def _roster_now(plan: Plan, id: int) -> list[Person]:

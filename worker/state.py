@@ -47,7 +47,7 @@ class State:
         self.marks: dict[tuple[int, int], Mark] = {}  # by sender and room
         self.mentions: dict[tuple[int, int], tuple[int, ...]] = {}  # unread, rising
         self.invited_to: dict[int, set[int]] = {}  # rooms by sender
-        self.restricted: set[int] = set()  # rooms in which somebody is, or was, banned or muted
+        self.restricted: set[int] = set()  # open rooms with bans or mutes, over or not
         self.events = 0
         # Since when, on the monotonic clock. The clock only rises, so the order of entry is the
         # order of the deadlines and the first is always the next to be due.
@@ -85,7 +85,8 @@ class State:
         """Somebody is banned or muted, or no longer."""
         if restriction is not None:
             room.restrictions[key] = restriction
-            self.restricted.add(room.id)
+            if not room.closed:
+                self.restricted.add(room.id)
         elif room.restrictions.pop(key, None) is not None and not room.restrictions:
             self.restricted.discard(room.id)
 
@@ -111,6 +112,7 @@ class State:
     def close_room(self, room: Room) -> None:
         """Its name is free; its log stays."""
         room.closed = True
+        self.restricted.discard(room.id)
         if self.room_keys.get(room.key) == room.id:
             del self.room_keys[room.key]
             at = bisect.bisect_left(self.directory, room.key)

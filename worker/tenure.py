@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -21,7 +21,6 @@ from hubbub.wire import (
     Draining,
     Missing,
     Refill,
-    Snapshot,
     Sync,
     TooOld,
     ToOwner,
@@ -31,6 +30,7 @@ from worker.doorkeeper import Doorkeeper
 from worker.gateways import Gateway, Gateways
 from worker.lookups import GatewayGone, Input, Syncing
 from worker.mail import Mail
+from worker.parts import in_parts
 from worker.plan import Outcome, Searching, Synced, Task, View
 from worker.searching import Result, Search, Searches
 from worker.show import own_state, snapshot
@@ -44,9 +44,6 @@ MOST_WAITING = 50_000  # inputs; gateways repeat what is not taken
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 MOST_OVER = 1000  # sessions that are over and remembered as just opened
 DEAF_LIMIT = 0.75  # of `request_within`
-# A person takes at most 180 bytes (a name of 32 characters, two numbers, a state): about 1 MiB.
-PART_OF_SYNC = 6000  # people, and what stands for them, in one part of the answer to Sync
-ROOM_IN_SYNC = 2  # a room's own fields, counted as people
 LOOK_AFTER = 1.5  # seconds: by then the brokers have told who subscribes
 REPEAT_POSITION = 1.0  # seconds without a batch
 MOST_AT_ONCE = 2000  # inputs of one transaction: it is not to take longer than a blink
@@ -337,9 +334,9 @@ class Tenure:
             inside.append((session.id, own))
         unknown = [id for id in asked if id not in state.rooms]
         known = [state.rooms[id] for id in asked if id in state.rooms]
-        parts = in_parts([snapshot(self._view, room) for room in known])
+        parts = in_parts([snapshot(self._view, room) for room in known], inside)
         position, epoch = self._stream.position, state.epoch
-        for part, snapshots in enumerate(parts):
+        for part, (snapshots, some) in enumerate(parts):
             frame = wire.Synced(
                 self.term,
                 position,
@@ -350,7 +347,7 @@ class Tenure:
                 unknown,
                 part,
                 len(parts),
-                inside if part == 0 else [],
+                some,
             )
             self._mail.send(sync.gateway, frame, everywhere=True)
         self._log.info(
@@ -388,17 +385,3 @@ class Tenure:
             __version__,
             self.state.accounts,
         )
-
-
-def in_parts(snapshots: Sequence[Snapshot]) -> list[list[Snapshot]]:
-    """Snapshots in bundles that each fit into one bus message with room to spare; at least one."""
-    parts: list[list[Snapshot]] = [[]]
-    room = PART_OF_SYNC
-    for each in snapshots:
-        size = len(each.roster) + ROOM_IN_SYNC
-        if size > room and parts[-1]:
-            parts.append([])
-            room = PART_OF_SYNC
-        parts[-1].append(each)
-        room -= size
-    return parts

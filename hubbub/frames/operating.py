@@ -16,6 +16,7 @@ from hubbub.frames.base import (
     RoomName,
     Seconds,
     SecretFrame,
+    Seq,
     Text,
 )
 
@@ -74,5 +75,5 @@ class Audit(Frame, frozen=True):
     """What operators of the cluster did, the newest first. Answered by `auditlog`."""
 
     ref: Ref
-    before: int = 0  # entries below this number; 0: the newest
+    before: Seq = 0  # entries below this number; 0: the newest
     limit: Limit = 100

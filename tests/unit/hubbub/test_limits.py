@@ -108,6 +108,24 @@ class TestBuckets:
         taken(buckets, Kind.SAY, SLOW, 100.0, 1000)
         assert taken(buckets, Kind.SAY, SLOW, 100.5, 1000) == 1
 
+    def test_what_counts_as_several_takes_as_many_and_keeps_nothing_small_waiting(self) -> None:
+        bounds = Limits.of(Settings(change_rate=10, change_burst=20))
+        buckets = Buckets()
+        assert buckets.take(Kind.CHANGE, bounds, 100.0, 15) == 0.0
+        wait = buckets.take(Kind.CHANGE, bounds, 100.0, 15)
+        assert wait == pytest.approx(1.0)
+        assert buckets.take(Kind.CHANGE, bounds, 100.0 + PAUSE) == 0.0
+        assert buckets.take(Kind.CHANGE, bounds, 101.2, 15) == 0.0
+
+    def test_what_counts_as_more_than_a_full_bucket_waits_for_a_full_one(self) -> None:
+        """“all in settings”: whatever they are, nothing is refused for ever."""
+        bounds = Limits.of(Settings(change_rate=10, change_burst=20))
+        buckets = Buckets()
+        assert buckets.take(Kind.CHANGE, bounds, 100.0, 1000) == 0.0
+        assert buckets.take(Kind.CHANGE, bounds, 100.0, 1000) == pytest.approx(2.0)
+        assert buckets.take(Kind.CHANGE, bounds, 102.0, 1000) == 0.0
+        assert 0 < buckets.take(Kind.CHANGE, bounds, 50.0, 1000) <= 2.0  # the clock went back
+
     def test_a_rate_of_zero_is_no_limit(self) -> None:
         buckets = Buckets()
         assert taken(buckets, Kind.SEARCH, SLOW, 100.0, 10_000) == 10_000

@@ -265,10 +265,8 @@ class Model:
 
         A private room that nobody is in or invited to is closed.
         """
-        last = list(room.members) == [who.sender] and not room.closed
-        if last and room.kind == "private" and not room.invited:
-            self.note(room, "closed", who)
-            room.closed = True
+        if list(room.members) == [who.sender]:
+            self._close_if_shut(room, who)
         rank = room.members.pop(who.sender)
         room.marks.pop(who.sender)
         room.mentions.pop(who.sender)
@@ -281,6 +279,17 @@ class Model:
             room.members[heir] = "owner"
             person = self.people[heir]
             self.note(room, "role", person, whom=heir, to=person.name, text="owner")
+
+    def uninvite(self, who: Somebody) -> None:
+        """Who is gone for good is invited nowhere."""
+        for room in self.rooms.values():
+            if room.invited.pop(who.sender, None) is not None and not room.members:
+                self._close_if_shut(room, who)
+
+    def _close_if_shut(self, room: Place, who: Somebody) -> None:
+        if room.kind == "private" and not room.invited and not room.closed:
+            self.note(room, "closed", who)
+            room.closed = True
 
     def mark(self, room: Place, sender: int, seq: int, count: int) -> None:
         """“Read marks are monotonic.”"""
@@ -330,6 +339,7 @@ class Model:
                     self.part(room, who)
                     if room.kind == "direct":
                         room.title = who.name  # whoever stays is to see with whom it was
+            self.uninvite(who)
             del self.people[who.sender]
 
     def end_all(self, who: Somebody, keep: int = 0) -> None:

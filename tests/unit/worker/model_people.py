@@ -158,6 +158,7 @@ def unregister(m: Model, by: Somebody, at: Attached, right: bool) -> Expected:
         if room.kind != "direct":
             m.note(room, "parted", by)
         m.part(room, by)
+    m.uninvite(by)
     by.devices.clear()
     by.blocked.clear()
     m.end_all(by)

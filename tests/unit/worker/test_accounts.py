@@ -22,6 +22,7 @@ from hubbub.names import skeleton
 from hubbub.wire import Kind
 from tests.unit.worker.looking import endings, log, new, of_kind, rooms_of
 from tests.unit.worker.world import Person, World, code_of
+from worker.accounts import MOST_SESSIONS
 
 DAY = 24 * 3600 * 1000
 
@@ -184,6 +185,21 @@ def test_a_login_asked_again_is_the_same_session() -> None:
     assert code_of(by_token(world, one.device)) == "bad_login"
     assert isinstance(by_token(world, two.device), Welcome)
     assert len(devices(world, alice)) == 2
+
+
+def test_a_login_too_many_makes_no_device_and_forgets_none() -> None:
+    """“The handlers check everything before they change anything.”"""
+    world = World()
+    rita = world.person("rita")
+    token = world.register(rita)
+    for _ in range(MOST_SESSIONS - 1):
+        assert isinstance(by_token(world, token), Welcome)
+    before = devices(world, rita)
+    for _ in range(3):
+        reply = world.turn(world.checked(Login(0, new(), "rita", "a good password")))[0].reply
+        assert isinstance(reply, frames.Error)
+        assert reply.code == "limit"
+    assert devices(world, rita) == before
 
 
 def test_the_id_of_another_greeting_is_a_conflict() -> None:

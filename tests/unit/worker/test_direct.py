@@ -8,6 +8,8 @@ from hubbub.names import direct_room
 from hubbub.wire import Kind
 from tests.unit.worker.looking import log, new, of_kind, rooms_of, state, unread
 from tests.unit.worker.world import Person, World, code_of
+from worker.accounts import MOST_BLOCKED
+from worker.presence import change
 
 
 def two(world: World) -> tuple[Person, Person, str]:
@@ -264,3 +266,14 @@ def test_conversations_have_no_operators_and_are_in_no_directory() -> None:
     ):
         assert code_of(world.ask(frame, alice)) == "not_allowed"
     assert world.ask(frames.Rooms(0), alice) == frames.RoomList(0, [])
+
+
+def test_guests_that_are_gone_take_no_place_among_those_one_has_blocked() -> None:
+    """“What cannot be done is answered with a sentence a person can act on.”"""
+    world = World()
+    alice, bob, _ = two(world)
+    person = world.state.people[alice.sender]
+    gone = frozenset(range(10_000, 10_000 + MOST_BLOCKED))
+    world.state.put_person(change(person, blocked=gone))
+    assert isinstance(world.ask(Block(0, new(), "bob"), alice), Ok)
+    assert world.state.people[alice.sender].blocked == {bob.sender}

@@ -22,6 +22,7 @@ from worker.doorkeeper import WRONG, Doorkeeper
 from worker.passwords import UnavailableError
 from worker.plan import Checked, Task
 from worker.records import Account, Device, Person, Session, token_hash
+from worker.throttle import Throttle
 
 ID = bytes(16)
 SECRET = "correct horse"
@@ -68,7 +69,7 @@ class World:
 class Entrance:
     """A doorkeeper, what it answered, and how often it looked at a password."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None, throttle: Throttle | None) -> None:
         self.now = 1000.0
         self.world = World()
         self.refused: list[tuple[Task, Error]] = []
@@ -78,6 +79,7 @@ class Entrance:
             lambda: self.now,
             lambda task, error: self.refused.append((task, error)),
             self.checked.append,
+            throttle,
         )
 
     def ask(
@@ -107,8 +109,8 @@ def entrance() -> Iterator[Open]:
     """Opens doors that close with the test; Rita (1) has an account, guest (2) has none."""
     opened: list[Entrance] = []
 
-    def make(settings: Settings | None = None) -> Entrance:
-        made = Entrance(settings)
+    def make(settings: Settings | None = None, throttle: Throttle | None = None) -> Entrance:
+        made = Entrance(settings, throttle)
         opened.append(made)
         made.world.add(1, "Rita", Account(QUICK.hash(SECRET), 0))
         made.world.add(2, "guest", None)
@@ -306,6 +308,33 @@ class TestThrottle:
         door.ask(login("late"))
         await door.answered(25)
         assert len(door.checked) == 7
+
+    async def test_what_waited_when_a_term_ended_counts_no_more(
+        self, entrance: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """“`throttle` outlives the term”: it must not shut out those whom nobody looked at."""
+        begun, go = threading.Event(), threading.Event()
+
+        def matches(against: str, password: str) -> bool:
+            begun.set()
+            assert go.wait(slack(5))
+            return True
+
+        monkeypatch.setattr(passwords, "matches", matches)
+        monkeypatch.setattr(passwords, "is_outdated", lambda against: False)
+        settings, throttle = Settings(login_threads=1), Throttle(Settings())
+        door = entrance(settings, throttle)
+        for _ in range(5):
+            door.ask(login())
+        assert begun.wait(slack(5))
+        assert not door.refused
+        door.keeper.close()
+        go.set()
+        again = entrance(settings, throttle)
+        again.ask(login())
+        await again.answered()
+        assert [checked.ok for checked in again.checked] == [True]
+        assert not door.checked
 
     async def test_new_accounts_are_counted_by_the_address_of_the_session(
         self, entrance: Open, looks: list[tuple[str, str]]

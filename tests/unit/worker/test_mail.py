@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from hubbub import wire
-from hubbub.frames import Error, Ok, Person, Roster
+from hubbub.frames import AuditEntry, AuditLog, Error, Ok, Person, RoomState, Roster, States
 from hubbub.wire import BATCH_BYTES, MAX_BUS_BYTES, Answer, Answers, Snapshot, Synced
 from worker.mail import Mail
 
@@ -58,6 +58,22 @@ def test_answers_to_what_was_asked_again_go_through_every_broker() -> None:
     post.mail.flush(1, lambda gateway: 0)
     sent = [(topic, everywhere) for topic, _, everywhere in post.sent]
     assert sent == [(b"g/g/", False), (b"g/g/", True), (b"g/h/", False)]
+
+
+def test_nobody_goes_without_an_answer_because_anothers_is_large() -> None:
+    """“No one can hurt the others”: what is asked in one turn shares messages."""
+    post = Post()
+    titled = [RoomState(f"room {number}", title="t" * 300) for number in range(1500)]
+    entries = [AuditEntry(number, 1, "root", "announce", text="x" * 9000) for number in range(500)]
+    for no in range(40):
+        post.mail.add("g", Answer(no, Ok(0, "lobby", no, no)), everywhere=False)
+        post.mail.add("g", Answer(100 + no, States(0, titled)), everywhere=False)
+    post.mail.add("g", Answer(200, AuditLog(0, entries)), everywhere=False)
+    post.mail.flush(1, lambda gateway: 0)
+    assert max(len(payload) for _, payload, _ in post.sent) <= MAX_BUS_BYTES
+    answers = {answer.no: answer.reply for frame in post.frames() for answer in frame.answers}
+    assert set(answers) == {*range(40), *range(100, 140), 200}
+    assert {no for no, reply in answers.items() if isinstance(reply, Error)} == {200}
 
 
 def test_what_no_gateway_can_receive_is_refused_and_not_sent(

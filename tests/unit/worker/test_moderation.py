@@ -5,6 +5,7 @@ from __future__ import annotations
 from hubbub import frames
 from hubbub.frames import (
     Ban,
+    Bye,
     Close,
     Event,
     Invite,
@@ -25,6 +26,9 @@ from hubbub.frames import (
 from hubbub.wire import Kind
 from tests.unit.worker.looking import log, new, of_kind, rooms_of, state, told_to
 from tests.unit.worker.world import Person, World, code_of
+from worker.moderation import MOST_RESTRICTIONS
+from worker.records import Restriction
+from worker.show import MOST_INVITATIONS
 
 HERE, THERE = "203.0.113.5", "198.51.100.7"
 
@@ -254,6 +258,52 @@ def test_an_invitation_waits_for_whoever_is_away() -> None:
     world.ask(frames.Bye(0, new()), bob)
     world.ask(Invite(0, new(), "den", "bob"), alice)
     assert [each.room for each in world.login("bob").welcome.invitations] == ["den"]
+
+
+def test_of_many_invitations_the_newest_wait() -> None:
+    """“No one can hurt the others”: a welcome lists them, and has to fit into a message."""
+    world = World()
+    alice, bob = world.account("alice"), world.account("bob")
+    for number in range(MOST_INVITATIONS + 20):
+        world.at += 1
+        world.ask(Join(0, new(), f"den-{number}", private=True), alice)
+        assert isinstance(world.ask(Invite(0, new(), f"den-{number}", "bob"), alice), Ok)
+    waiting = [f"den-{number}" for number in range(20, MOST_INVITATIONS + 20)]
+    assert [each.room for each in world.login("bob").welcome.invitations] == waiting
+    assert code_of(world.ask(Join(0, new(), "den-0"), bob)) == "not_allowed"
+    assert isinstance(world.ask(Join(0, new(), "den-20"), bob), Roster)
+
+
+def test_nobody_is_invited_who_is_gone_for_good() -> None:
+    """“Every buffer has a bound”: senders are never reused, so nobody could ever come."""
+    world = World()
+    alice, guest = world.account("alice"), world.person("guest")
+    world.ask(Join(0, new(), "den", private=True), alice)
+    assert isinstance(world.ask(Invite(0, new(), "den", "guest"), alice), Ok)
+    world.ask(Leave(0, new(), "den"), alice)
+    assert isinstance(world.ask(Bye(0, new()), guest), Ok)
+    assert not world.state.invited_to
+    assert world.state.rooms[1].closed  # nobody could ever enter it again
+    assert isinstance(world.ask(Join(0, new(), "den"), alice), Roster)
+
+
+def test_a_rooms_bans_are_as_many_as_one_answer_lists_and_those_that_are_over_make_space() -> None:
+    """“Every buffer has a bound.”"""
+    world = World()
+    alice = world.account("alice", "lobby")
+    world.person("troll")
+    room = world.state.rooms[1]
+    for number in range(1000, 1000 + MOST_RESTRICTIONS):
+        over = Restriction("mute", number, f"p{number}", "alice", 1, world.at + 1000)
+        world.state.put_restriction(room, ("mute", number), over)
+    assert code_of(world.ask(Ban(0, new(), "lobby", "troll"), alice)) == "limit"
+    world.at += 2000
+    assert isinstance(world.ask(Ban(0, new(), "lobby", "troll"), alice), Ok)
+    assert [each.name for each in room.all_restrictions()] == ["troll"]
+    assert world.state.restricted == {1}
+    root = world.account("root", operator=True)
+    world.ask(Close(0, new(), "lobby"), root)
+    assert not world.state.restricted  # no search looks at it any more
 
 
 def test_guests_make_no_private_room_and_members_open_none() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from hubbub import frames
 from hubbub.frames import (
+    Away,
     Bye,
     Error,
     Hello,
@@ -425,3 +426,31 @@ def test_a_bug_in_one_ask_names_it_and_spares_the_others() -> None:
     )
     assert len(plan.events) == 2
     assert len(plan.answers) == 3
+
+
+# --- limits -----------------------------------------------------------------------------------
+
+
+def test_what_is_told_in_every_room_counts_as_often() -> None:
+    """“No one can hurt the others”: by one request that costs as much as hundreds."""
+    world = World()
+    alice, bob = world.account("alice", *(f"room-{n}" for n in range(30))), world.account("bob")
+    for number in range(60):
+        world.person(f"guest-{number}", "lobby")
+    costs: list[tuple[type, int]] = []
+
+    def wait(sender: int, frame: type, cost: int) -> float:
+        costs.append((frame, cost))
+        return 3.0 if frame is Nick else 0.0
+
+    world.wait = wait
+    refused = world.ask(Nick(0, id_of(1), "alicia"), alice)
+    assert isinstance(refused, Error)
+    assert (refused.code, refused.retry_after) == ("limit", 3.0)
+    world.ask(Away(0, id_of(2)), alice)
+    world.ask(Join(0, id_of(3), "lobby"), bob)  # who has one device is told by the answer
+    world.ask(Leave(0, id_of(4), "lobby"), bob)
+    world.login("bob")
+    world.ask(Join(0, id_of(5), "lobby"), bob)
+    world.ask(Join(0, id_of(6), "lobby"), bob)
+    assert costs == [(Nick, 31), (Away, 4), (Join, 1), (Leave, 1), (Join, 4), (Join, 1)]

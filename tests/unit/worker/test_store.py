@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hubbub import frames
@@ -18,6 +19,7 @@ from tests.unit.worker.stored import Stored, told
 from tests.unit.worker.world import Person
 from worker import note
 from worker.plan import Task
+from worker.reads import answer_audit
 from worker.store import KEEP_DONE, PRUNE_AT_ONCE, Store, TurnFailedError
 from worker.version import SCHEMA, version_of
 
@@ -158,6 +160,33 @@ def test_the_audit_log_is_kept_and_read_from_its_end(stored: Stored) -> None:
     again.turn(again.task(frames.Audit(0, before=third[0]), op))
     assert [row.action for _, row in again.turns[-1].audits[0]] == ["promote"]
     again.store.close()
+
+
+def test_a_page_of_the_audit_log_fits_into_a_message_and_the_next_goes_on(stored: Stored) -> None:
+    """“The size of what one asks for is bounded”: announcements are as long as messages."""
+    op = stored.account("op", operator=True)
+    for _ in range(80):
+        stored.ask(frames.Announce(0, new(), "é" * 4000), op)
+    before, seen = 0, 0
+    for _ in range(100):
+        stored.turn(stored.task(frames.Audit(0, before, 500), op))
+        turn = stored.turns[-1]
+        page = answer_audit(turn.plan.audits[0], turn.audits[0]).reply
+        assert isinstance(page, frames.AuditLog)
+        assert len(frames.encoder.encode(page)) < 300 * 1024
+        seen += len(page.entries)
+        before = page.entries[-1].number
+        if not page.more:
+            break
+    assert seen == 81
+
+
+@pytest.mark.parametrize("before", [-1, 2**53, 2**64 - 1])
+def test_no_number_is_asked_for_that_the_database_cannot_take(before: int) -> None:
+    """“Nothing that a client sends makes a traceback.”"""
+    ask = frames.encoder.encode({"t": "audit", "ref": 1, "before": before})
+    with pytest.raises(msgspec.ValidationError):
+        frames.client_decoder.decode(ask)
 
 
 def test_a_directory_may_have_any_name(tmp_path: Path) -> None:

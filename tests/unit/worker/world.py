@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hubbub import frames, wire
 from hubbub.frames import Hello, Join, Ok, Report, Say, Welcome
@@ -55,6 +55,7 @@ class World:
         self.at = AT
         self.items: list[Item] = []  # of the last turn
         self.no = 0
+        self.wait: Callable[[int, type, int], float] | None = None  # nobody has to
 
     def known(self, inputs: Sequence[Input]) -> Known:
         """What the store would look up."""
@@ -78,7 +79,7 @@ class World:
             self.settings,
             at=self.at,
             now=self.now,
-            powers=Powers(OPERATOR_KEY),
+            powers=Powers(OPERATOR_KEY, self.wait),
         )
 
     def turn(self, *inputs: Input) -> list[Answer]:
