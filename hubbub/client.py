@@ -16,7 +16,7 @@ from hubbub.client_calls import (
     Stretch as Stretch,
     TalkCalls,
 )
-from hubbub.client_events import ClientEvent
+from hubbub.client_events import ClientEvent, RoomLost
 from hubbub.client_identity import Identity
 from hubbub.client_link import parse_addresses
 from hubbub.client_retry import Patience
@@ -24,7 +24,7 @@ from hubbub.client_room import RoomView as RoomView
 from hubbub.client_room_calls import RoomCalls
 from hubbub.client_session import Session
 from hubbub.errors import Code, Refused, Unreachable
-from hubbub.frames import Message
+from hubbub.frames import Message, Parted
 from hubbub.names import name_key
 
 
@@ -186,8 +186,13 @@ class Client(AccountCalls, RoomCalls, TalkCalls, LookCalls, OperatorCalls):
         return event
 
     async def messages(self, room: str) -> AsyncIterator[Message]:
-        """The messages of one room; everything else that is read meanwhile is dropped."""
+        """The messages of one room until one is put out of it.
+
+        Everything else that is read meanwhile is dropped.
+        """
         key = name_key(room)
         async for event in self:
             if isinstance(event, Message) and name_key(event.room) == key:
                 yield event
+            elif isinstance(event, Parted | RoomLost) and name_key(event.room) == key:
+                return

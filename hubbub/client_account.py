@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 
-from hubbub.client_calls import Calls
+from hubbub.client_calls import Calls, LookCalls
 from hubbub.client_identity import Identity
 from hubbub.frames import (
     Announce,
@@ -31,9 +31,10 @@ from hubbub.frames import (
     Suspend,
     Unregister,
 )
+from hubbub.names import name_key
 
 
-class AccountCalls(Calls):
+class AccountCalls(LookCalls):
     """Who one is. What is said here of an account is refused to guests."""
 
     @property
@@ -140,12 +141,19 @@ class AccountCalls(Calls):
         session = self._session
         ident = os.urandom(16)
 
-        def taken(reply: Reply) -> None:
-            sender = session.rooms.sender_of(name)
-            if isinstance(reply, Ok) and sender:
-                (session.who.blocked.add if on else session.who.blocked.discard)(sender)
+        def note(sender: int) -> None:
+            (session.who.blocked.add if on else session.who.blocked.discard)(sender)
 
+        def taken(reply: Reply) -> None:
+            if isinstance(reply, Ok) and known:
+                note(known)
+
+        known = session.rooms.sender_of(name)
         await self._ask(lambda ref: Block(ref, ident, name, on), Ok, taken)
+        if not known:  # the answer does not say whose name it is
+            for peer in await self.peers():
+                if name_key(peer.name) == name_key(name):
+                    note(peer.sender)
 
     async def away(self, state: str = "away", text: str = "") -> None:
         """Say how one is on this session: `here`, `away` or `busy`."""

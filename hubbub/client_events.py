@@ -86,6 +86,11 @@ class EventQueue:
         self._waiter: asyncio.Future[None] | None = None
         self._ended: tuple[Callable[[], BaseException] | None] | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether an event was refused, and not enough was read since: nothing is to be put."""
+        return self._refused
+
     def put(self, event: ClientEvent, size: int) -> bool:
         """Queue an event. Never waits; False when the queue is full."""
         if self._refused or len(self._events) >= MAX_EVENTS or self._bytes + size > MAX_BYTES:

@@ -16,12 +16,14 @@ class RoomIndex:
         own: sender numbers that this client has had.
         directs: what conversations of two are called.
         invitations: by the key of the room's name.
+        comings: how often the server has said by itself in which rooms one is.
     """
 
     def __init__(self) -> None:
         self.directs = Directs()
         self.own = self.directs.own
         self.invitations: dict[str, Invitation] = {}
+        self.comings = 0
         self._rooms: dict[str, Room] = {}
         self._by_spelling: dict[str, Room] = {}  # spares folding the name of every message
 
@@ -88,7 +90,7 @@ class RoomIndex:
         """The server has noted that one has read the room up to `seq`."""
         room = self.find(name)
         if room is not None and seq >= room.seen:
-            room.take_mark(seq, room.count, 0)
+            room.take_mark(room.seen, room.count, 0)  # no mark stands above the head
 
     def take_state(self, state: RoomState) -> None:
         """Where a room stands, as the server told when it was asked for unread ones."""

@@ -247,8 +247,12 @@ class Requests:
             request.settle(error=error())
 
     def fail_all(self, error: Callable[[], BaseException]) -> None:
-        """Settle everything: the client has ended."""
+        """Settle everything: the client has ended.
+
+        What was sent may have been done before that, and never answered.
+        """
         self.lost()
+        self.fail_sent(lambda: OutcomeUnknown(f"{error()}; it may have been done before"))
         asked, self._asked = self._asked, []
         for request in asked:
             request.settle(error=error())

@@ -21,10 +21,13 @@ from hubbub.frames import (
     Restrictions,
     Role,
     Roster,
+    States,
     Topic,
     Unban,
+    Unread,
     Visibility,
 )
+from hubbub.names import name_key
 
 
 class RoomCalls(Calls):
@@ -87,20 +90,43 @@ class RoomCalls(Calls):
         rooms = self._session.rooms
         ident = os.urandom(16)
         wire = self._wire(room)
-
-        room_or_none = rooms.find(wire)
+        known = rooms.find(wire)
+        comings = rooms.comings
+        settled = False
 
         def taken(reply: Reply) -> None:
-            if isinstance(reply, Ok):
+            nonlocal settled
+            if isinstance(reply, Ok) and rooms.comings == comings:
                 rooms.remove(wire)
+                settled = True
 
-        if room_or_none is not None:
-            room_or_none.leaving = True
+        if known is not None:
+            known.leaving = True
         try:
             await self._ask(lambda ref: Leave(ref, ident, wire), Ok, taken)
+            # The `ok` does not say whether what the server told of rooms meanwhile came first.
+            while not settled and rooms.find(wire) is not None:
+                settled = await self._is_settled(wire)
         finally:
-            if room_or_none is not None:
-                room_or_none.leaving = False
+            if known is not None:
+                known.leaving = False
+
+    async def _is_settled(self, wire: str) -> bool:
+        """Ask whether one is in a room, and be so; False when it may have changed meanwhile."""
+        rooms = self._session.rooms
+        comings = rooms.comings
+        settled = False
+
+        def taken(reply: Reply) -> None:
+            nonlocal settled
+            room = rooms.find(wire)
+            if isinstance(reply, States) and rooms.comings == comings and room is not None:
+                settled = True
+                if all(name_key(state.room) != room.key for state in reply.rooms):
+                    rooms.remove(wire)
+
+        await self._ask(Unread, States, taken)
+        return settled
 
     async def topic(self, room: str, text: str) -> None:
         """Give a room another title."""

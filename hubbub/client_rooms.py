@@ -104,9 +104,13 @@ class Rooms(RoomIndex):
 
     def take_joined(self, frame: Joined) -> None:
         """One is in a room, by what was done elsewhere."""
+        self.comings += 1
         self.directs.learn(frame.room, frame.peer)
         self.take_epoch(frame.epoch)
         room = self.find(frame.room)
+        if room is not None and room.leaving:  # it was left, and the answer is on its way
+            self.remove(room.name)
+            room = None
         if room is None:
             room = Room(frame.room, frame.head)
             room.people(frame.members)
@@ -184,6 +188,7 @@ class Rooms(RoomIndex):
             again: one is somebody else than before, and goes back into the other rooms.
             tell: tell the application of rooms that are new to it.
         """
+        self.comings += 1
         there = {name_key(state.room): state for state in states}
         for room in self.all():
             state = there.pop(room.key, None)
@@ -273,7 +278,7 @@ class Rooms(RoomIndex):
     # --- catching up ---------------------------------------------------------------------------
 
     def catch_up(self) -> None:
-        """Ask for the next pages, as far as there is room and few enough are under way."""
+        """Ask for the next pages, while few enough are under way. Not when no event has a place."""
         while self._waiting and len(self._paging) < PAGING:
             self._page(self._waiting.popleft())
 

@@ -369,7 +369,8 @@ class Session:
         link.lose(frame.text)
 
     def _catch_up(self) -> None:
-        if self._link is not None:
+        # A page that no place is left for would be asked for again and again, before all else.
+        if self._link is not None and not self.queue.is_full:
             self.rooms.catch_up()
 
     # --- requests ------------------------------------------------------------------------------

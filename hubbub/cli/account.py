@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         return ways[args.command](args)
     except OSError as error:  # nobody to ask, or what is stored cannot be read
-        common.complain(str(error))
+        common.complain(common.told(error))
         return common.NO_INPUT if isinstance(error, identity.NoPasswordError) else common.IO_ERROR
 
 
@@ -140,15 +140,19 @@ def _logout(args: argparse.Namespace) -> int:
 
 
 def _devices(args: argparse.Namespace) -> int:
-    if _stored(args) is None:
+    account = _stored(args)
+    if account is None:
         return common.NOT_ALLOWED
 
     async def main() -> int:
         async with identity.connected(args, agent=AGENT, visible=False) as client:
-            if args.revoke is not None:
-                await client.revoke(args.revoke)
-                return common.OK
             devices = await client.devices()
+            if args.revoke is not None:
+                own = any(one.current and one.device == args.revoke for one in devices)
+                await client.revoke(0 if own else args.revoke)
+                if own:
+                    credentials.forget(identity.servers(args), account.name)
+                return common.OK
         if args.json:
             for device in devices:
                 print(json_line(device))

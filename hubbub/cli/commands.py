@@ -299,6 +299,7 @@ def parse_line(line: str) -> Text | Command | None:
     Raises:
         WrongLineError: an unknown command, or one with the wrong arguments.
     """
+    line = line.rstrip("\r\n")  # of what was pasted as a whole
     if not line.strip():
         return None
     if not line.startswith("/"):

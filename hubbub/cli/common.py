@@ -83,9 +83,16 @@ def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     except* BrokenPipeError:
         raise BrokenPipeError from None
     except* OSError as group:  # standard input is closed, or the state directory not ours
-        complain(str(_first(group)))
+        complain(told(_first(group)))
         code = IO_ERROR
     return code
+
+
+def told(error: BaseException) -> str:
+    """An error in words, without the number that programmers know it by."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _first(error: BaseException) -> BaseException:

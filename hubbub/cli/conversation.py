@@ -126,8 +126,8 @@ class Conversation:
             self.screen.tell(notice)
         elif (line := line_of(event)) is not None:
             self.note(line, event)
-        if self.room and not self.is_in(self.room):
-            self.go_elsewhere()
+        if isinstance(event, Parted | RoomLost) and self.room and not self.is_in(self.room):
+            self._put_out()
 
     def _show_event(self, event: Message | Event | Presence) -> None:
         key = name_key(event.room)
@@ -156,14 +156,19 @@ class Conversation:
     def _entered(self, joined: Joined) -> None:
         if joined.count <= joined.marked:
             self.marks.catch_up(joined.room)
-        if not self.room:
-            self.room = joined.room
-            self.screen.redraw()
 
     def _parted(self, room: str) -> None:
         self.marks.forget(room)
         self.own.drop_room(room)
         self._past.pop(name_key(room), None)
+
+    def _put_out(self) -> None:
+        """One is out of the current room, not by a line of one's own."""
+        # What is being typed was meant for it: no other room may get that by itself.
+        self.room = ""
+        if self.look.typed and self.client.joined:
+            self.note("* You are talking in no room now; /join ROOM goes to one")
+        self.screen.redraw()
 
     # --- what is typed -------------------------------------------------------------------------
 
@@ -181,7 +186,7 @@ class Conversation:
         except HubbubError as error:
             self.fail(self._lines, str(error), common.exit_code(error))
         except OSError as error:  # what is stored of accounts
-            self.fail(self._lines, str(error), common.IO_ERROR)
+            self.fail(self._lines, common.told(error), common.IO_ERROR)
 
     async def _command(self, command: Command) -> None:
         from hubbub.cli.actions import ACTIONS  # needs this module itself
@@ -228,7 +233,7 @@ class Conversation:
             WrongLineError: there is none.
         """
         if not self.room:
-            raise WrongLineError("you are in no room; /join ROOM enters one")
+            raise WrongLineError("you are talking in no room; /join ROOM goes to one")
         return self.room
 
     def is_in(self, room: str) -> bool:
@@ -241,22 +246,26 @@ class Conversation:
         Raises:
             HubbubError: it could not be entered.
         """
-        joined = self.client.joined
-        if room is None:
-            rooms = [each for each in joined if not is_direct(each)]
-            room = "lobby" if self.is_in("lobby") or not rooms else rooms[0]
-        if self.look.typed and joined:
-            unread = []
-            for state in await self.client.unread():
-                if unread_of(state) == 0:
-                    self.marks.catch_up(state.room)
-                elif name_key(state.room) != name_key(room):
-                    unread.append(f"{visible(state.room)} ({unread_of(state)})")
-            if unread:
-                self.note(f"* Unread: {', '.join(unread)}")
-        for one in self.client.invitations if self.look.typed else ():
-            self.note(line_of(Invited(one.room, one.by, one.title)) or "")
-        await self.join(room)
+        async with self._printing:  # what happens meanwhile stands below the room's past
+            joined = self.client.joined
+            if room is None:
+                rooms = [each for each in joined if not is_direct(each)]
+                room = "lobby" if self.is_in("lobby") or not rooms else rooms[0]
+            if self.look.typed and joined:
+                await self._print_unread(room)
+            for one in self.client.invitations if self.look.typed else ():
+                self.note(line_of(Invited(one.room, one.by, one.title)) or "")
+            await self._join(room)
+
+    async def _print_unread(self, but: str) -> None:
+        unread = []
+        for state in await self.client.unread():
+            if unread_of(state) == 0:
+                self.marks.catch_up(state.room)
+            elif name_key(state.room) != name_key(but):
+                unread.append(f"{visible(state.room)} ({unread_of(state)})")
+        if unread:
+            self.note(f"* Unread: {', '.join(unread)}")
 
     async def join(self, room: str, *, private: bool = False) -> None:
         """Enter a room and make it the current one.
@@ -265,14 +274,19 @@ class Conversation:
             HubbubError: it could not be entered.
         """
         async with self._printing:
-            new = not self.is_in(room)
-            roster = await self.client.join(room, private=private)
-            self.room = roster.room
-            if self.look.typed:
-                if new or not self.marks.is_caught_up(roster.room) or not self._seen(roster):
-                    await self._print_new(roster, was_in=not new)
-                self.answer(roster, [roster_line(roster, self.client.sender)])
-                self.screen.redraw()
+            await self._join(room, private=private)
+
+    async def _join(self, room: str, *, private: bool = False) -> None:
+        new = not self.is_in(room)
+        roster = await self.client.join(room, private=private)
+        self.room = roster.room
+        if private and not roster.private:
+            self.note(f"* {visible(roster.room)} was there already, and is open to all")
+        if self.look.typed:
+            if new or not self.marks.is_caught_up(roster.room) or not self._seen(roster):
+                await self._print_new(roster, was_in=not new)
+            self.answer(roster, [roster_line(roster, self.client.sender)])
+            self.screen.redraw()
 
     async def enter(self, room: str) -> str:
         """Enter a room without going to it; its name as the server spells it."""

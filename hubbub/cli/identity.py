@@ -25,13 +25,12 @@ class NoPasswordError(OSError):
         super().__init__(f"there is no terminal to ask for the password; set {variable}")
 
 
-def add_identity(parser: argparse.ArgumentParser, *, name: bool = True) -> None:
+def add_identity(parser: argparse.ArgumentParser) -> None:
     """The flags of every subcommand that can speak as an account."""
-    if name:
-        parser.add_argument(
-            "--name",
-            help="the name to go by (default: the account logged in to, else a fresh guest name)",
-        )
+    parser.add_argument(
+        "--name",
+        help="the name to go by (default: the account logged in to, else a fresh guest name)",
+    )
     parser.add_argument(
         "--guest", action="store_true", help="not as the account that is logged in to"
     )

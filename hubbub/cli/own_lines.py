@@ -12,7 +12,7 @@ from hubbub.cli import common
 from hubbub.cli.pending import Pending, PendingLine
 from hubbub.cli.render import visible
 from hubbub.client import Client
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, OutcomeUnknown
 from hubbub.frames import Event, Message, Ok
 from hubbub.names import name_key
 
@@ -99,7 +99,9 @@ class OwnLines:
 
     def _not_said(self, line: PendingLine, number: int, error: BaseException) -> None:
         self._pending.drop(line)
-        text = f"not sent ({error}): {line.text}" if self._typed else f"not sent: {error}"
+        # It stands in the room perhaps: who is told "not sent" would say it again.
+        what = "perhaps not sent" if isinstance(error, OutcomeUnknown) else "not sent"
+        text = f"{what} ({error}): {line.text}" if self._typed else f"{what}: {error}"
         self._fail(number, text, common.exit_code(error))
         self._screen.redraw()
 

@@ -112,6 +112,8 @@ def _event(event: Event) -> str:
     name, to, text = visible(event.name), visible(event.to), visible(event.text)
     of, why = f"#{event.of}", f" ({text})" if text else ""
     until = f" until {clock(event.until)}" if event.until else ""
+    # Who inherits a room, or steps back, is not made something by anybody else.
+    became = "is now" if event.whom == event.sender else f"made {to}"
     does = {
         "renamed": f"is now {to}",
         "joined": "joined",
@@ -125,7 +127,7 @@ def _event(event: Event) -> str:
         "unbanned": f"let {to} in again",
         "muted": f"muted {to}{until}{why}",
         "unmuted": f"let {to} write again",
-        "role": f"made {to} {'an' if text[:1] == 'o' else 'a'} {text} of the room",
+        "role": f"{became} {'an' if text[:1] == 'o' else 'a'} {text} of the room",
         # Of an edit that was edited again the text is not kept.
         "edited": f"edited {of}: {text}" if text else f"edited {of}",
         "deleted": f"deleted {of}{why}",

@@ -8,6 +8,7 @@ from hubbub.cli import credentials
 from hubbub.cli.commands import Command, WrongLineError
 from hubbub.cli.credentials import Account
 from hubbub.cli.render import visible
+from hubbub.names import name_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +52,7 @@ async def _announce(talk: Conversation, command: Command) -> None:
 async def _register(talk: Conversation, command: Command) -> None:
     if talk.client.account:
         raise WrongLineError(f"you have an account: {talk.client.name}")
-    password = await _new_password(talk, "New password")
+    password = await _new_password(talk, f"Password for {talk.client.name}")
     await talk.client.register(password)
     talk.note(f"* {visible(talk.client.name)} is your account now")
     _keep(talk)
@@ -59,7 +60,11 @@ async def _register(talk: Conversation, command: Command) -> None:
 
 async def _login(talk: Conversation, command: Command) -> None:
     password = await _password(talk, f"Password of {command.who}")
-    await talk.client.login(command.who, password)
+    stored = credentials.find(talk.servers)
+    device = ""
+    if stored is not None and name_key(stored.name) == name_key(command.who):
+        device = stored.device  # with it, guesses made by strangers do not delay the login
+    await talk.client.login(command.who, password, device=device)
     talk.note(f"* You are {visible(talk.client.name)} now")
     _keep(talk)
 

@@ -13,10 +13,12 @@ from hubbub.cli.input import lines_of
 from hubbub.cli.render import is_direct, json_line
 from hubbub.client import Client
 from hubbub.client_requests import check_text
+from hubbub.errors import HubbubError
 from hubbub.frames import Ok
 from hubbub.names import name_key
 
 STDIN = 0
+UNANSWERED = 256  # lines on their way, then nothing more is read
 MANUAL = """\
 Without TEXT every line of standard input that is not empty is one message, sent in order. Nobody
 sees a guest enter or leave; an account enters the room, and stays in it. It prints nothing and
@@ -100,14 +102,23 @@ async def _send_once(args: argparse.Namespace, client: Client, room: str, texts:
 async def _send_lines(args: argparse.Namespace, client: Client, room: str) -> None:
     """Send standard input line by line, a bounded number of them on their way."""
     waiting: deque[asyncio.Future[Ok]] = deque()
-    async for line in lines_of(STDIN):
-        if line.strip():
-            check_text(line)
-            waiting.append(client.say_nowait(room, line))
-        while waiting and (len(waiting) >= 256 or waiting[0].done()):
+    try:
+        async for line in lines_of(STDIN):
+            if line.strip():
+                waiting.append(client.say_nowait(room, line))
+            while waiting and (len(waiting) >= UNANSWERED or waiting[0].done()):
+                _print(args, [await waiting.popleft()])
+        while waiting:
             _print(args, [await waiting.popleft()])
-    while waiting:
-        _print(args, [await waiting.popleft()])
+    except HubbubError:
+        # What was said before the line that cannot be is stored, and of others nobody asks.
+        for answer in await asyncio.gather(*waiting, return_exceptions=True):
+            if isinstance(answer, Ok):
+                _print(args, [answer])
+        raise
+    finally:
+        for left in waiting:
+            left.cancel()
 
 
 async def _all_lines() -> list[str]:

@@ -7,7 +7,7 @@ import argparse
 from hubbub.cli import common, identity
 from hubbub.cli.render import is_direct, json_line, line_of, notice_of, time_of
 from hubbub.client import Client
-from hubbub.client_events import ClientEvent, EpochReset, Lacking
+from hubbub.client_events import ClientEvent, EpochReset, Lacking, RoomLost
 from hubbub.frames import Event, Message, Parted
 from hubbub.names import name_key
 
@@ -136,6 +136,8 @@ class Printer:
             common.complain(notice)
             if isinstance(event, EpochReset):
                 self._after = 0
+            elif isinstance(event, RoomLost):
+                self.lost = True
 
     def _entry(self, event: Message | Event) -> None:
         if self._key is not None and event.seq <= self._after:

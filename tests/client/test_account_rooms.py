@@ -118,6 +118,66 @@ async def test_after_a_new_login_known_rooms_go_on_from_the_cursor_and_others_fr
         assert client.joined == ["lobby", "attic"]
 
 
+async def test_a_room_entered_elsewhere_right_after_it_was_left_here_is_not_lost_to_a_late_ok() -> (
+    None
+):
+    """“every device of an account has the same rooms”: the answer to `leave` came after the
+    `joined` by which another device has brought one back, and took it for what it had left."""
+
+    async def good(peer: Peer) -> None:
+        await greet(peer, room_state(head=3))
+        left = await peer.expect("leave")
+        peer.send("joined", room="lobby", head=5, count=4, epoch=7)
+        peer.send("ok", ref=left["ref"], room="lobby")
+        unread = await peer.expect("unread")
+        peer.send("states", ref=unread["ref"], rooms=[room_state(head=5, count=4)])
+        peer.message(6)
+        await peer.answer_pings()
+
+    async with radha(good) as (client, _):
+        await client.leave("lobby")
+        events = await told(client)
+        assert [(type(one), one.room) for one in events] == [
+            (hubbub.Joined, "lobby"),
+            (Message, "lobby"),
+        ]
+        assert client.joined == ["lobby"]
+
+
+async def test_a_leave_that_was_asked_again_leaves_what_the_server_says_one_is_out_of() -> None:
+    async def first(peer: Peer) -> None:
+        await greet(peer, room_state(head=3), room_state("den", head=3))
+        for _ in range(2):
+            await peer.expect("leave")
+        peer.cut()
+
+    async def second(peer: Peer) -> None:
+        await greet(peer, room_state(head=3), room_state("den", head=6))
+        for _ in range(2):  # one is done now; the other was, and the den was entered again since
+            while (asked := await peer.frame())["t"] != "leave":
+                if asked["t"] == "members":
+                    peer.roster(asked["ref"], 3, room=asked["room"])
+                else:
+                    assert (asked["t"], asked["after"]) == ("history", 3)
+                    peer.page(asked["ref"], 4, 6, 6, room="den")
+            peer.send("ok", ref=asked["ref"], room=asked["room"])
+        while True:
+            asked = await peer.frame()
+            if asked["t"] == "unread":
+                peer.send("states", ref=asked["ref"], rooms=[room_state("den", head=6)])
+            elif asked["t"] == "members":
+                peer.roster(asked["ref"], 6, room=asked["room"])
+            elif asked["t"] == "ping":
+                peer.send("pong", ref=asked["ref"])
+            elif asked["t"] == "bye":
+                break
+
+    async with radha(first, second) as (client, _):
+        await asyncio.gather(client.leave("lobby"), client.leave("den"))
+        await client.ping()
+        assert client.joined == ["den"]
+
+
 async def test_a_room_that_was_entered_elsewhere_is_told_and_live() -> None:
     async def good(peer: Peer) -> None:
         await greet(peer, invitations=[{"t": "invitation", "room": "Den", "by": "Rita"}])
@@ -163,6 +223,20 @@ async def test_who_is_put_out_does_not_go_back_by_itself() -> None:
         await next_of(client, hubbub.Reconnected)
         assert await told(client) == []
         assert client.joined == []
+
+
+async def test_the_messages_of_a_room_end_when_one_is_put_out() -> None:
+    """“The messages of one room until one is put out of it.”"""
+
+    async def good(peer: Peer) -> None:
+        await greet(peer, room_state(head=3), room_state("den"))
+        peer.send("parted", room="den", why="kicked", by="Rita")
+        peer.message(4)
+        peer.send("parted", room="lobby", why="kicked", by="Rita")
+        await peer.gone()
+
+    async with radha(good) as (client, _), asyncio.timeout(10):
+        assert [message.seq async for message in client.messages("Lobby")] == [4]
 
 
 async def test_what_cannot_be_read_any_more_after_being_put_out_is_told() -> None:
@@ -356,6 +430,23 @@ async def test_unread_is_counted_from_the_mark_and_the_mark_never_moves_back() -
         assert counts(client) == (15, 0, 0)
         await client.read("lobby")  # nothing to tell
         await client.ping()
+
+
+async def test_who_reads_beyond_the_head_is_marked_at_the_head() -> None:
+    """“A mark never moves back”, so one above the head would stand there for ever."""
+
+    async def good(peer: Peer) -> None:
+        await greet(peer, room_state(head=1, count=1))
+        assert (await peer.ok("read"))["seq"] == 999
+        peer.message(2)
+        await peer.answer_pings()
+
+    async with radha(good) as (client, _):
+        await client.read("lobby", 999)
+        await told(client)
+        state = client.state("lobby")
+        assert state is not None
+        assert (state.mark, state.head) == (1, 2)
 
 
 async def test_only_what_was_given_to_the_application_is_marked_as_read() -> None:
@@ -644,3 +735,21 @@ async def test_whom_one_blocks_is_known_by_number() -> None:
         assert client.blocked == {4, 9}
         await client.block("RITA", on=False)
         assert client.blocked == {4}
+
+
+async def test_whom_one_blocks_without_having_met_them_is_known_by_number_too() -> None:
+    """“Nothing they say is shown”, also where they come in later."""
+    zoe: Fields = {"t": "peer", "name": "Zoe", "sender": 12}
+
+    async def good(peer: Peer) -> None:
+        await greet(peer)
+        for _ in range(2):
+            await peer.ok("block")
+            peer.send("peerlist", ref=(await peer.expect("peers"))["ref"], peers=[zoe])
+        await peer.gone()
+
+    async with radha(good) as (client, _):
+        await client.block("zoe")
+        assert client.blocked == {12}
+        await client.block("ZOE", on=False)
+        assert client.blocked == frozenset()

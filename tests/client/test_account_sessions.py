@@ -177,6 +177,23 @@ async def test_a_session_that_is_ended_for_a_reason_ends_the_client_with_it() ->
         assert server.connections == 1
 
 
+async def test_what_was_sent_before_a_session_ended_may_have_been_done() -> None:
+    """“OutcomeUnknown: it may or may not have been done”: a suspension came before the answer"""
+
+    async def ended(peer: Peer) -> None:
+        await peer.greet(device="device-1", **ACCOUNT)
+        await peer.expect("say")
+        peer.send("error", code="suspended", text="until Monday")
+        await peer.gone()
+
+    async with logged_in(ended) as (client, _):
+        with pytest.raises(hubbub.OutcomeUnknown, match="until Monday"):
+            await client.say("lobby", "hi")
+        with pytest.raises(hubbub.Refused) as caught:  # never sent, so never done
+            await client.say("lobby", "anybody?")
+        assert caught.value.code == "suspended"
+
+
 async def test_what_one_said_of_oneself_holds_on_a_new_session() -> None:
     async def first(peer: Peer) -> None:
         await peer.greet(device="device-1", **ACCOUNT)

@@ -100,6 +100,15 @@ async def test_another_device_is_logged_out_from_here(
     assert await ben.does("logout") == [f"{name} is logged out"]  # here it is forgotten
 
 
+async def test_who_revokes_the_device_in_use_is_logged_out_here(anna: Someone, room: str) -> None:
+    """“Forgets the account on this machine”: later commands go as a guest, and none fails."""
+    await anna.does("register", f"A{room}", PASSWORD=SECRET)
+    (device,) = [json.loads(line) for line in await anna.does("devices", "--json")]
+    await anna.does("devices", "--revoke", str(device["device"]))
+    assert (await anna.run("devices"))[0] == 77
+    assert await anna.does("rooms") is not None
+
+
 async def test_the_password_is_asked_for_unseen(shared: Cluster, anna: Someone, room: str) -> None:
     """“asked without echo”"""
     terminal = Terminal()

@@ -136,6 +136,45 @@ async def test_a_line_that_fails_is_told_with_its_text(anna: Desk, ben: Client, 
     assert not any(row.endswith("…") for row in anna.rows)
 
 
+async def test_what_is_typed_for_a_room_goes_to_no_other_when_one_is_put_out_of_it(
+    anna: Desk,
+    ben: Client,
+    room: str,
+    someone: Callable[[str], Someone],
+    desks: Callable[[Someone], Desk],
+) -> None:
+    await ben.join(f"{room}2")
+    carl = await desks(someone("carl")).sit("--name", f"C{room}", "--room", room, prompt=room)
+    carl.type(f"/join {room}2")
+    await carl.sees_below(f"{room}2>")
+    carl.type(f"/join {room}")
+    await carl.sees_below(f"{room}>")
+    carl.terminal.type("a secret of the first")
+    await carl.sees_below(f"{room}> a secret of the first")
+    anna.type(f"/kick C{room}")
+    await carl.sees(f"* You were put out of {room} by A{room}")
+    await carl.sees_below(
+        "* You are talking in no room now; /join ROOM goes to one", "> a secret of the first"
+    )
+    carl.terminal.type("\r")
+    await carl.sees("! you are talking in no room; /join ROOM goes to one")
+    carl.type(f"/join {room}2")
+    await carl.sees_below(f"{room}2>")
+    carl.type("for all")
+    async for message in ben.messages(f"{room}2"):
+        assert message.text == "for all"
+        break
+
+
+async def test_who_wants_a_room_private_is_told_that_it_is_not(
+    anna: Desk, ben: Client, room: str
+) -> None:
+    """“`private`: if the room is made by this, by invitation only.”"""
+    await ben.join(f"b{room}")
+    anna.type(f"/join b{room} private")
+    await anna.sees(f"* b{room} was there already, and is open to all")
+
+
 async def test_nothing_that_is_typed_is_echoed_between_the_prompts(
     anna: Desk, ben: Client, room: str
 ) -> None:
@@ -297,7 +336,7 @@ async def test_an_account_is_made_in_the_chat_and_its_password_seen_nowhere(
     who = someone("carl")
     carl = await desks(who).sit("--name", f"C{room}", "--room", room, prompt=room)
     carl.type("/register")
-    await carl.sees_below("New password:")
+    await carl.sees_below(f"Password for C{room}:")
     carl.type(SECRET)
     await carl.sees_below("The same again:")
     carl.type(SECRET)
@@ -321,6 +360,18 @@ async def test_an_account_is_made_in_the_chat_and_its_password_seen_nowhere(
     assert "still here" in history
     assert not any(word in history for word in (SECRET, "battery", "/register", "/passwd"))
     assert (await who.run("unread"))[0] == 77
+
+
+async def test_a_pipe_takes_passwords_from_the_variables_that_the_subcommands_do(
+    someone: Callable[[str], Someone], room: str
+) -> None:
+    """“HUBBUB_PASSWORD …, and HUBBUB_NEW_PASSWORD a new one, where there is an old one, too”"""
+    who = someone("dora")
+    new = {"PASSWORD": SECRET, "NEW_PASSWORD": "battery staple"}
+    flags = ("--name", f"D{room}", "--room", room)
+    lines = await who.does("chat", *flags, stdin="/register\n/passwd\n", **new)
+    assert lines[0] == f"* D{room} is your account now"
+    assert await who.does("passwd", PASSWORD="battery staple", NEW_PASSWORD=SECRET)
 
 
 async def test_a_guest_goes_on_as_an_account(

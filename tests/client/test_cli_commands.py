@@ -34,6 +34,8 @@ KNOWN = Known(["Bob", "bobby", "Anna", "élodie", "E\u202evil"], ["lobby", "Den"
         ("//", Text("/")),
         ("", None),
         ("   ", None),
+        ("pasted\nwith its end\n", Text("pasted\nwith its end")),
+        ("/quit\n", Command("quit")),
         ("/me waves", Command("me", "waves")),
         ("/JOIN  den ", Command("join", "den")),
         ("/join #den", Command("join", "den")),

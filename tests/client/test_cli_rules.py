@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 from hypothesis import given, strategies as st
 
+from hubbub.cli.common import told
 from hubbub.cli.input import LONGEST, LineCutter
 from hubbub.cli.render import json_line, line_of, visible
 from hubbub.frames import Event, Message, Presence
@@ -111,3 +112,8 @@ def test_a_line_without_an_end_is_not_kept_whole() -> None:
     for _ in range(100):
         assert cutter.feed(b"x" * LONGEST) == []
     assert cutter.feed(b"\nshort\n") == ["x" * LONGEST, "short"]
+
+
+def test_a_file_that_cannot_be_used_is_told_without_the_number_of_its_error() -> None:
+    assert told(OSError(2, "No such file or directory", "/x")) == "/x: No such file or directory"
+    assert told(OSError("there is nobody to ask")) == "there is nobody to ask"

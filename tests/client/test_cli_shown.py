@@ -7,11 +7,15 @@ import asyncio
 import pytest
 from hypothesis import given, strategies as st
 
+import hubbub
+from hubbub.cli.conversation import Conversation
 from hubbub.cli.marks import Marks
 from hubbub.cli.pending import MOST, WIDEST, Pending
 from hubbub.cli.people import TYPING_EVERY, TYPING_FOR, People
-from hubbub.cli.render import line_of, roster_line, state_of, unread_line, unread_of
-from hubbub.client_events import ClientEvent
+from hubbub.cli.render import Shown, line_of, roster_line, state_of, unread_line, unread_of
+from hubbub.cli.tail import Printer
+from hubbub.cli.transcript import Look
+from hubbub.client_events import ClientEvent, Disconnected, RoomLost
 from hubbub.errors import Code, Refused
 from hubbub.frames import (
     Announcement,
@@ -27,6 +31,7 @@ from hubbub.frames import (
     Roster,
     Typists,
 )
+from tests.client.odd_server import Peer, serving
 from tests.client.test_cli_rules import HOSTILE, is_dead
 from tests.support import eventually
 
@@ -75,6 +80,12 @@ def test_the_end_of_a_ban_and_a_missing_reason_are_told() -> None:
     assert line_of(event("topic", "")) == "* Bob took the topic away"
     assert line_of(event("role", "owner")) == "* Bob made Rob an owner of the room"
     assert line_of(event("deleted", "")) == "* Bob deleted #12"
+
+
+def test_who_inherits_a_room_is_made_its_owner_by_nobody() -> None:
+    """“When its last owner leaves, a room passes to its first operator, else …”"""
+    inherited = Event("den", 1, "role", 1, "Bob", 1, to="Bob", whom=1, text="owner")
+    assert line_of(inherited) == "* Bob is now an owner of the room"
 
 
 @pytest.mark.parametrize(
@@ -280,6 +291,79 @@ def test_names_for_tab_come_from_rosters_messages_and_peers() -> None:
     known = people.known([Person(2, "Ann")], ["Den", "@Eve"])
     assert set(known.names) == {"Rob", "Eve", "Zed", "Far", "Ann"}
     assert set(known.rooms) == {"Den", "lobby", "@Eve"}
+
+
+# --- tail -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "event",
+    [Parted("den", why="kicked", by="Rita"), RoomLost("den", "one was put out of it")],
+)
+def test_tail_follows_no_room_that_one_is_out_of(event: ClientEvent) -> None:
+    printer = Printer(as_json=False, timestamps=False)
+    printer.follow("DEN", 3)
+    printer.take(RoomLost("other", "one was put out of it"))
+    printer.take(Disconnected("no answer"))
+    assert not printer.lost
+    printer.take(event)
+    assert printer.lost
+
+
+# --- a room's past ----------------------------------------------------------------------------
+
+
+class Paper:
+    """A screen that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def show(self, line: Shown) -> None:
+        self.lines.append(line.text)
+
+    def tell(self, text: str) -> None:
+        self.lines.append(f"! {text}")
+
+    def ring(self) -> None: ...
+    def redraw(self) -> None: ...
+    def end(self) -> None: ...
+
+    async def secret(self, what: str) -> str | None:
+        return None
+
+
+async def test_what_is_said_while_one_comes_stands_below_the_past_of_the_room() -> None:
+    """“A person sits at a terminal and sees the last of a room”, also of one that is busy."""
+
+    async def good(peer: Peer) -> None:
+        lobby = {"t": "roomstate", "room": "lobby", "head": 2, "count": 2, "mark": 2, "marked": 2}
+        await peer.greet(sender=3, account=True, rooms=[lobby])
+        peer.message(3)
+        peer.send("states", ref=(await peer.expect("unread"))["ref"], rooms=[lobby])
+        peer.roster((await peer.expect("members"))["ref"], 3, count=3, mark=2, marked=2)
+        peer.page((await peer.expect("history"))["ref"], 1, 3, 3)
+        peer.message(4)
+        await peer.gone()
+
+    paper = Paper()
+    async with (
+        serving(good) as server,
+        hubbub.connect(server.address, device="device-1") as client,
+    ):
+        talk = Conversation(client, Look(typed=True), paper)
+        showing = asyncio.create_task(talk.print_events())
+        await talk.begin(None)
+        await eventually(lambda: "Rita: text 4" in paper.lines)
+        showing.cancel()
+    said = [line for line in paper.lines if not line.startswith("*")]
+    assert said == [
+        "Rita: text 1",
+        "Rita: text 2",
+        "--- new since you left ---",
+        "Rita: text 3",
+        "Rita: text 4",
+    ]
 
 
 # --- read marks -------------------------------------------------------------------------------

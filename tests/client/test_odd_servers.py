@@ -351,6 +351,38 @@ async def test_an_application_that_does_not_read_loses_nothing_and_holds_a_bound
         assert await texts_of(client, total) == [f"text {seq}" for seq in range(1, total + 1)]
 
 
+async def test_an_application_that_does_not_read_has_nothing_paged() -> None:
+    """“Past some thousand events the rest stays on the server until the reader has caught up.”
+
+    A program that only talks, as `hubbub send`, asked for one page again and again; where lines
+    were refused for their number, and went one at a time, it came to say nothing at all.
+    """
+    total = MAX_EVENTS + 10
+    quiet = asyncio.Event()
+
+    async def busy(peer: Peer) -> None:
+        await peer.greet()
+        await peer.let_join(head=0)
+        for seq in range(1, total + 1):
+            peer.message(seq)
+        peer.send("pong", ref=(await peer.expect("ping"))["ref"])
+        peer.refuse(await peer.expect("say"), "limit", retry_after=0.01)
+        await peer.ok("say", seq=total)
+        await peer.nothing(0.1)
+        quiet.set()
+        frame = await peer.expect("history")
+        peer.page(frame["ref"], frame["after"] + 1, total, total)
+        peer.roster((await peer.expect("members"))["ref"], total)
+        await peer.answer_pings()
+
+    async with serving(busy) as server, client_of(server.address) as client:
+        await client.join("lobby")
+        await client.ping()
+        await client.say("lobby", "hi")
+        await quiet.wait()
+        assert await texts_of(client, total) == [f"text {seq}" for seq in range(1, total + 1)]
+
+
 async def test_when_asked_to_move_the_client_resumes_elsewhere_and_loses_nothing() -> None:
     """“moving → reconnect elsewhere, without losing what is in flight.”"""
 
@@ -574,6 +606,24 @@ async def _fail(address: str) -> None:
 async def _hang(address: str) -> None:
     async with client_of(address) as client:
         await anext(aiter(client))
+
+
+async def test_what_was_not_answered_before_the_end_may_have_been_done_all_the_same() -> None:
+    """“OutcomeUnknown: it may or may not have been done.”"""
+
+    async def good(peer: Peer) -> None:
+        await peer.greet()
+        await peer.gone()
+
+    async with serving(good) as server:
+        async with client_of(server.address) as client:
+            said = client.say_nowait("lobby", "never answered")
+            looking = asyncio.ensure_future(client.rooms())
+            await asyncio.sleep(0)
+        with pytest.raises(hubbub.OutcomeUnknown):
+            await said
+        with pytest.raises(hubbub.Unreachable):
+            await looking
 
 
 async def test_only_one_may_read_the_events() -> None:
