@@ -11,6 +11,7 @@ from hubbub.cli.commands import duration
 from hubbub.cli.lists import table
 from hubbub.cli.render import clock, json_line
 from hubbub.client import Client
+from hubbub.errors import Code, Refused
 from hubbub.frames import MAX_PAGE, AuditEntry
 from hubbub.names import check_name
 
@@ -116,7 +117,13 @@ async def _main(args: argparse.Namespace, key: str) -> int:
 
 async def _act(args: argparse.Namespace, client: Client, key: str) -> None:
     if args.act in ("add", "remove"):
-        await client.promote(args.target, args.act == "add", key)
+        try:
+            await client.promote(args.target, args.act == "add", key)
+        except Refused as refused:
+            if refused.code == Code.NOT_ALLOWED and not key and not client.operator:
+                text = f"{refused}; on the server's machine `--data DIR` takes the key from there"
+                raise Refused(refused.code, text) from None
+            raise
     elif args.act == "suspend":
         await client.suspend(args.target, args.reason, args.seconds)
     elif args.act == "unsuspend":

@@ -240,6 +240,8 @@ async def test_an_operator_keeps_order_in_the_cluster(
     await ben.does("register", other, PASSWORD=SECRET)
     assert (await anna.run("operator", "audit"))[0] == 77
     assert (await anna.run("operator", "add", boss, "--data", str(anna.home)))[0] == 74
+    status, _, told = await anna.run("operator", "add", boss)
+    assert (status, "--data DIR" in told) == (77, True)
     await anna.does("operator", "add", boss, "--data", str(anna.cluster.data))
     await ben.does("send", room, "mine")
     await anna.does("operator", "suspend", other, "--reason", "too loud", "--for", "1d")
