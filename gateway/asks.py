@@ -96,10 +96,6 @@ class Asks(Generic[T]):
         self._forget(no, entry.batch)
         return entry.context
 
-    def is_open(self, no: int) -> bool:
-        """Whether an answer to `no` is still awaited."""
-        return no in self._open
-
     def expire(self, now: float) -> list[T]:
         """Give up what is past its deadline; the contexts, oldest first."""
         over = []

@@ -70,12 +70,11 @@ class Kind(enum.IntEnum):
     SESSION_OVER = 16
     SESSION_RENAMED = 17  # `sender` = session; body = the new name
     GATEWAY_GONE = 18  # body = the gateway's id: its sessions count as lost
-    # The four below concern one person: `sender` is their sender number.
+    # The three below concern one person: `sender` is their sender number.
     MEMBER_IN = 19  # is in the room now; `seq` = the session that asked; body = `Entry`
     MEMBER_OUT = 20  # is no longer; `seq` = the session that asked; body = the others' `parted`
     PERSONAL = 21  # body = what every session of theirs is sent, after what `room` has had so far
-    ROLE_CHANGED = 22  # a cluster operator or not: body = b"1" or b""
-    ANNOUNCEMENT = 23  # body = what every session is sent
+    ANNOUNCEMENT = 22  # body = what every session is sent
 
 
 class Item(NamedTuple):

@@ -36,13 +36,11 @@ Input: TypeAlias = Task | Checked | Syncing | GatewayGone | TimePassed
 
 
 class Wanted(NamedTuple):
-    """Keys of requests (sender, id); entries of logs (room, seq); whether they are messages with
-    an edit of their own to be found, too; and reactions (room, seq, sender, reaction).
-    """
+    """What is to be looked up. Of an entry that was edited the store finds the edit, too."""
 
-    keys: list[tuple[int, bytes]]
-    entries: list[tuple[int, int]]
-    reactions: list[tuple[int, int, int, str]]
+    keys: list[tuple[int, bytes]]  # of requests: sender, id
+    entries: list[tuple[int, int]]  # of logs: room, number
+    reactions: list[tuple[int, int, int, str]]  # room, number, sender, reaction
 
 
 def task_of(each: Input) -> Task | None:

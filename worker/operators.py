@@ -33,8 +33,6 @@ def promote(case: Case, frame: Promote) -> None:
     if target.account.operator is not frame.on:
         account = change(target.account, operator=frame.on)
         case.plan.put_person(change(target, account=account))
-        body = b"1" if frame.on else b""
-        case.plan.items.append(Item(Kind.ROLE_CHANGED, 0, 0, target.sender, body))
         audit(case, "promote" if frame.on else "demote", target.name)
     case.ok()
 

@@ -76,14 +76,19 @@ def check_still(view: View, asking: int, room: Room, at: int) -> None:
     Raises:
         Refused: not any more.
     """
-    session = view.state.sessions.get(asking)
-    if session is None:
+    if asking not in view.state.sessions:
         raise Refused(Code.EXPIRED, "the session is over")
     if room.closed:
         raise no_such_room(room.name)
-    person = view.state.people[session.sender]
-    address = guest_address(person, session, view.settings)
-    check(reading(room), in_room(at, person, room, address), room.name)
+    check(reading(room), _roles_now(view.state, asking, room, view.settings, at), room.name)
+
+
+def _roles_now(
+    state: State, asking: int, room: Room, settings: Settings, at: int
+) -> frozenset[Role]:
+    session = state.sessions[asking]
+    person = state.people[session.sender]
+    return in_room(at, person, room, guest_address(person, session, settings))
 
 
 def ping(case: Case, frame: Ping) -> None:
@@ -164,16 +169,13 @@ def readable(
     state: State, session: int, rooms: Iterable[int], settings: Settings, at: int
 ) -> set[int]:
     """Those of the rooms that whoever has the session may read at a time."""
-    asking = state.sessions.get(session)
-    person = state.people.get(asking.sender) if asking is not None else None
-    if asking is None or person is None:
+    if session not in state.sessions:
         return set()
-    address = guest_address(person, asking, settings)
     there = (state.rooms[id] for id in rooms if id in state.rooms)
     return {
         room.id
         for room in there
-        if not room.closed and allows(reading(room), in_room(at, person, room, address))
+        if not room.closed and allows(reading(room), _roles_now(state, session, room, settings, at))
     }
 
 

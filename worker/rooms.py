@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hubbub import frames, names, wire
 from hubbub.errors import Code, EpochChanged, Refused
-from hubbub.frames import Event, Join, Leave, Nick, Parted, Roster
+from hubbub.frames import Join, Leave, Nick, Parted, Roster
 from hubbub.settings import Settings
 from hubbub.wire import Answer, Entry, Item, Kind
 from worker import direct
@@ -297,16 +297,4 @@ def rename(plan: Plan, person: Person, wanted: str, settings: Settings) -> None:
     for id in sorted(person.sessions):
         plan.items.append(Item(Kind.SESSION_RENAMED, 0, 0, id, name.encode()))
     for id in sorted(person.rooms if person.account is not None else person.seen_in):
-        draft = plan.draft(id)
-        draft.head += 1
-        event = Event(
-            draft.name,
-            draft.head,
-            "renamed",
-            person.sender,
-            person.name,
-            plan.at,
-            draft.count,
-            name,
-        )
-        plan.append(draft, Kind.EVENT, person.sender, _encode(event))
+        note(plan, plan.draft(id), "renamed", person, to=renamed)

@@ -33,7 +33,7 @@ class Event(Frame, frozen=True):
 
     | `kind` | what | its fields |
     |---|---|---|
-    | `renamed` | `name` goes by another name | `to` |
+    | `renamed` | `name` goes by another name | `to`, `whom` |
     | `joined`, `parted` | an account has become a member, or is one no longer | |
     | `topic` | the room has another title | `text` |
     | `private`, `public` | the room can be entered by invitation alone, or by all | |

@@ -124,7 +124,8 @@ def rename(m: Model, who: Somebody, name: str) -> None:
     if who.account or m.presence(who.sender)[0]:
         for id in sorted(m.inside(who.sender)):
             room = m.rooms[id]
-            room.log.append(Line("renamed", who.sender, old, room.count, to=name))
+            line = Line("renamed", who.sender, old, room.count, to=name, whom=who.sender)
+            room.log.append(line)
 
 
 # --- messages ---------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ PROGRAMS: st.SearchStrategy[Program] = st.lists(st.tuples(MEMBERS, DOINGS), max_
 
 def told_to(who: Person, items: list[Item]) -> list[Item]:
     """What the gateway of somebody who is in no room shows them of the stream."""
-    own = (Kind.PERSONAL, Kind.MEMBER_IN, Kind.MEMBER_OUT, Kind.ROLE_CHANGED)
+    own = (Kind.PERSONAL, Kind.MEMBER_IN, Kind.MEMBER_OUT)
     return [
         item
         for item in items
