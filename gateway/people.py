@@ -36,6 +36,7 @@ class People:
         # Tuples, since most people have one connection, and memory counts per connection.
         self._of: dict[int, tuple[Connection, ...]] = {}
         self._rooms = rooms
+        rooms.move = self._move
 
     def of(self, sender: int) -> tuple[Connection, ...]:
         """The connections of one person."""
@@ -66,11 +67,9 @@ class People:
     def apply(self, item: Item) -> None:
         """Carry out one item that belongs to no room's log, in its place between those that do."""
         kind = item.kind
-        if kind == Kind.MEMBER_IN:
-            self._member_in(item)
-        elif kind == Kind.MEMBER_OUT:
-            for connection in self.of(item.sender):
-                self._take_out(connection, item)
+        if kind in (Kind.MEMBER_IN, Kind.MEMBER_OUT):
+            if not self._rooms.hold(item):
+                self._move(item)
         elif kind == Kind.PERSONAL:
             self._personal(item)
         elif kind == Kind.ANNOUNCEMENT:
@@ -101,6 +100,14 @@ class People:
             elif kind in (Kind.SESSION_OVER, Kind.SESSION_RENAMED):
                 self._of_session(connection, item)
 
+    def _move(self, item: Item) -> None:
+        """Have somebody come into a room or go out of it, now."""
+        if item.kind == Kind.MEMBER_IN:
+            self._member_in(item)
+        else:
+            for connection in self.of(item.sender):
+                self._take_out(connection, item)
+
     def _member_in(self, item: Item) -> None:
         connections = [
             connection
@@ -129,7 +136,7 @@ class People:
     def _enter(self, connection: Connection, room: Room, entry: Entry) -> None:
         self._rooms.settle_one(room)
         joined = room.joined_frame(
-            entry, self._rooms.epoch, _sender(connection), is_exact=not room.target
+            entry, self._rooms.epoch, _sender(connection), is_exact=room.reading is None
         )
         connection.push(encoder.encode(joined))
         if not connection.is_closing:
@@ -200,6 +207,7 @@ class People:
             for connection, own in inside:
                 self._part_at_sync(connection, own, frame.unknown_rooms)
             lost = rooms.synced(frame.rooms)
+            rooms.finish_leaving()
         else:
             lost = rooms.all()
         rooms.epoch = frame.epoch
@@ -215,12 +223,11 @@ class People:
         self, connection: Connection, own: Container[int], gone: Container[int]
     ) -> None:
         for room in [room for room in connection.rooms.values() if room.id not in own]:
-            self._rooms.leave(connection, room)
+            if _leaves(connection, partial(room.is_called, sender=_sender(connection))):
+                self._rooms.leave(connection, room)
+                continue
             why = "closed" if room.id in gone else "parted"
-            parted = encoder.encode(Parted(room.name, why))
-            self.tell_parted(
-                connection, parted, partial(room.is_called, sender=_sender(connection))
-            )
+            self._rooms.leave_with_log(connection, room, encoder.encode(Parted(room.name, why)))
 
     def _enter_at_sync(self, connection: Connection, entry: Entry) -> None:
         """Also when its join is on its way: whatever becomes of the answer, it is in the room."""
@@ -246,10 +253,16 @@ class People:
             parted: the frame.
             is_called: whether the name with a key is one of the room's.
         """
-        for change in connection.changes:
-            if isinstance(change.frame, Leave) and is_called(name_key(change.frame.room)):
-                return
-        connection.push(parted)
+        if not _leaves(connection, is_called):
+            connection.push(parted)
+
+
+def _leaves(connection: Connection, is_called: Callable[[str], bool]) -> bool:
+    """Whether a `leave` of that room is on its way, whose answer will tell that one is out."""
+    return any(
+        isinstance(change.frame, Leave) and is_called(name_key(change.frame.room))
+        for change in connection.changes
+    )
 
 
 def _number(connection: Connection) -> int:

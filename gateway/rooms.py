@@ -13,13 +13,12 @@ import msgspec
 
 from gateway.connection import Connection
 from gateway.outbox import Outbox
+from gateway.reading import Leavers, Reading
 from gateway.replica import Replica
 from gateway.stream import Stream
 from hubbub.frames import Behind, Page, encoder
 from hubbub.names import name_key
 from hubbub.wire import Item, Kind, Snapshot
-
-HELD_BYTES = 1024 * 1024  # of a room's newer items, while its log is read; beyond: read that too
 
 
 class _Seq(msgspec.Struct):
@@ -35,7 +34,7 @@ class Room(Replica):
     A connection is in `live` (shown everything as it comes) or in `behind`, never in both.
     """
 
-    __slots__ = ("behind", "blobs", "expected", "held", "held_bytes", "live", "shown", "target")
+    __slots__ = ("behind", "blobs", "expected", "leavers", "live", "reading", "shown")
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(snapshot)
@@ -44,14 +43,13 @@ class Room(Replica):
         self.blobs: list[bytes] = []  # of this turn
         self.shown = self.head  # the head when the last turn ended
         self.expected = 0  # joins that were asked for without a snapshot
-        self.target = 0  # head up to which the log is being read; 0: it is not
-        self.held: list[Item] = []  # newer than that
-        self.held_bytes = 0
+        self.reading: Reading | None = None  # its log, while that is being read
+        self.leavers = Leavers()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody here is in it or about to be."""
-        return not self.live and not self.behind and not self.expected
+        """Whether nobody here is in it, or about to be in or out."""
+        return not self.live and not self.behind and not self.expected and not self.leavers
 
 
 class Rooms:
@@ -60,10 +58,14 @@ class Rooms:
     Args:
         stream: for the replay of its last seconds.
         fetch: asks the owner for the log of a room above a number.
+
+    Attributes:
+        move: carries out a MEMBER_IN or MEMBER_OUT that has waited for its place (`hold`).
     """
 
     def __init__(self, stream: Stream, fetch: Callable[[int, int], None]) -> None:
         self.epoch = 0
+        self.move: Callable[[Item], None] = lambda item: None
         self.dirty: dict[Outbox, Connection] = {}  # those with something to be written this turn
         self.fetching = 0  # rooms whose log is being read: answers wait meanwhile
         self._stream = stream
@@ -95,14 +97,23 @@ class Rooms:
         room = self._by_id.get(item.room)
         if room is None:
             return
-        if room.target:
-            self._hold(room, item)
+        if (reading := room.reading) is not None:
+            if not reading.hold(item):
+                self._let_go(room, reading)
         elif not room.is_next(item):
             # The owner said more than its stream has brought: the log has it.
             self._begin_fetch(room, item.seq)
         elif room.apply(item):
             room.blobs.append(item.body)
             self._changed[room] = None
+
+    def hold(self, item: Item) -> bool:
+        """Keep somebody's coming or going until what stands before it is there: True if so."""
+        room = self._by_id.get(item.room)
+        if room is None or room.reading is None:
+            return False
+        room.reading.hold_member(item)
+        return True
 
     def settle(self) -> None:
         """Hand what the rooms have collected to their live connections."""
@@ -203,6 +214,28 @@ class Rooms:
         room.behind.pop(connection, None)
         self.drop_if_empty(room)
 
+    def leave_with_log(self, connection: Connection, room: Room, parted: bytes) -> None:
+        """Take a connection out of a room at the place that the log will show, or else say so.
+
+        Call before `synced`, and `finish_leaving` after it.
+        """
+        if connection.outbox not in room.live:
+            self.leave(connection, room)
+            connection.push(parted)
+            return
+        room.leavers.add(connection, parted)
+        self.leave(connection, room)
+
+    def finish_leaving(self) -> None:
+        """Tell those who are out and have no log to wait for."""
+        for room in self.all():
+            if room.leavers and room.reading is None:
+                self._finish_leaving(room)
+
+    def _finish_leaving(self, room: Room) -> None:
+        room.leavers.finish()
+        self.drop_if_empty(room)
+
     def drop_if_empty(self, room: Room | None) -> None:
         """Follow a room no longer when nobody here is in it."""
         if room is not None and room.is_empty:
@@ -211,6 +244,7 @@ class Rooms:
     def forget(self, room: Room) -> None:
         """Follow a room no longer, whoever waits for it."""
         self._end_fetch(room)
+        room.leavers.finish()
         if self._by_id.get(room.id) is room:
             del self._by_id[room.id]
         if self._by_key.get(room.key) is room:
@@ -277,43 +311,47 @@ class Rooms:
     def fetched(self, room_id: int, events: list[tuple[int, int, bytes]]) -> None:
         """Take a stretch of a room's log that was missing here."""
         room = self._by_id.get(room_id)
-        if room is None or not room.target:
+        if room is None or (reading := room.reading) is None:
             return
         for seq, kind, body in events:
-            if seq == room.head + 1:
+            # What is newer waits in `held`, with who comes and goes between.
+            if seq == room.head + 1 and seq <= reading.target:
                 room.apply(Item(kind, room_id, seq, 0, body))
                 room.blobs.append(body)
                 self._changed[room] = None
-        if room.head < room.target:
+                if room.leavers:
+                    room.leavers.read(kind, body)
+        if room.head < reading.target:
             self._fetch(room.id, room.head)
             return
-        held = room.held
         self._end_fetch(room)
-        for item in held:
-            self.deliver(item)
+        self._finish_leaving(room)
+        for item in reading.held:
+            if item.kind < Kind.SESSION_OVER:
+                self.deliver(item)
+            elif not self.hold(item):
+                self.move(item)
 
     def fetch_again(self, room_id: int) -> None:
         """Ask for a room's log once more; the last question found no answer."""
         room = self._by_id.get(room_id)
-        if room is not None and room.target:
+        if room is not None and room.reading is not None:
             self._fetch(room.id, room.head)
 
     def _begin_fetch(self, room: Room, target: int) -> None:
         self.fetching += 1
-        room.target = target
+        room.reading = Reading(target)
         self._fetch(room.id, room.head)
 
     def _end_fetch(self, room: Room) -> None:
-        if room.target:
+        if room.reading is not None:
             self.fetching -= 1
-        room.target = 0
-        room.held = []
-        room.held_bytes = 0
+            room.reading = None
 
-    def _hold(self, room: Room, item: Item) -> None:
-        room.held_bytes += len(item.body)
-        if item.seq and (room.held_bytes > HELD_BYTES or item.seq <= room.target):
-            # Too much to keep: the log will be read up to here as well.
-            room.target = max(room.target, item.seq)
-            return
-        room.held.append(item)
+    def _let_go(self, room: Room, reading: Reading) -> None:
+        """Who has come or gone does so at once: the log will be read past their place."""
+        members = reading.let_go()
+        if members:
+            room.leavers.finish()
+        for item in members:
+            self.move(item)
