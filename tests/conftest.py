@@ -11,7 +11,7 @@ import pytest
 TEST_WITHIN = 120.0  # seconds; a test that needs more says so with a mark
 
 pytest.register_assert_rewrite("tests.support", "tests.native", "tests.swarm")
-pytest_plugins = ["tests.fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.background"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from hubbub.cli import actions
 from hubbub.cli.commands import (
@@ -96,6 +96,7 @@ def test_what_looks_like_a_command_is_never_text(line: str) -> None:
 
 
 @given(LINES)
+@example("0\n")  # a line end is of the line, not of the text
 def test_any_line_is_a_command_a_text_nothing_or_wrong(line: str) -> None:
     try:
         found = parse_line(line)
@@ -103,7 +104,8 @@ def test_any_line_is_a_command_a_text_nothing_or_wrong(line: str) -> None:
         assert line.startswith("/")
         return
     if isinstance(found, Text):
-        assert found.text == line.removeprefix("/" if line.startswith("//") else "")
+        said = line.rstrip("\r\n")
+        assert found.text == said.removeprefix("/" if line.startswith("//") else "")
     elif isinstance(found, Command):
         assert line.lower().startswith(f"/{found.name}")
         assert found.name in COMMANDS
@@ -119,7 +121,7 @@ def test_only_what_begins_with_two_slashes_says_a_slash_first(rest: str) -> None
         return
     if isinstance(found, Text):
         assert rest.startswith("/")
-        assert found.text == rest
+        assert found.text == rest.rstrip("\r\n")
     else:
         assert isinstance(found, Command)
         assert found.name in COMMANDS

@@ -1,0 +1,126 @@
+"""Long computations that need no clock run beside the other tests, with what these leave of CPU.
+
+A test marked `@pytest.mark.background("tests.simulation", "--seeds", "10000")` has
+`python -m tests.simulation --seeds 10000` begun when the run begins, one such job after another, at
+the lowest priority. It is collected last, and its `job` fixture waits for the end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import pytest
+
+from tests.support import ROOT, clean_environment, slack
+
+Arguments: TypeAlias = tuple[str, ...]
+
+NICEST = 19
+WITHIN = 1200.0  # seconds for all of them, times slack
+_jobs = pytest.StashKey["Jobs"]()
+
+
+class Job:
+    """One command, run by `Jobs`."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self.arguments = arguments
+        self.status: int | None = None  # its exit status, once it has one
+        self.output = ""
+        self.done = threading.Event()
+
+    def passed(self) -> str:
+        """Wait for it; what it wrote.
+
+        Raises:
+            AssertionError: it failed, or did not end in time.
+        """
+        assert self.done.wait(slack(WITHIN)), f"{self.arguments} did not end in time"
+        assert self.status == 0, f"{self.arguments} ended with {self.status}:\n{self.output}"
+        return self.output
+
+
+class Jobs:
+    """Runs one job after another in processes of their own."""
+
+    def __init__(self, all_arguments: Sequence[Arguments]) -> None:
+        self.all = {arguments: Job(arguments) for arguments in all_arguments}
+        self._process: subprocess.Popen[str] | None = None
+        self._ended = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="background jobs", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for job in self.all.values():
+            process = self._start(job.arguments)
+            if process is not None:
+                job.output, _ = process.communicate()
+                job.status = process.returncode
+            job.done.set()
+
+    def _start(self, arguments: Arguments) -> subprocess.Popen[str] | None:
+        with self._lock:
+            if self._ended:
+                return None
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=ROOT,
+                env=clean_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                process_group=0,
+            )
+            # Its children inherit it: none is there before Python has started.
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICEST)
+            return self._process
+
+    def end(self) -> None:
+        """End what still runs."""
+        with self._lock:
+            self._ended = True
+            if self._process is not None and self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._thread.join()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "background(*arguments): run `python -m ARGUMENTS` beside")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Waiting for a background job comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("background") is not None)
+
+
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Begin the jobs of the tests that are going to be run."""
+    marks = [item.get_closest_marker("background") for item in session.items]
+    wanted = [mark.args for mark in marks if mark is not None]
+    if wanted and not session.config.option.collectonly:
+        session.stash[_jobs] = Jobs(wanted)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    jobs = session.stash.get(_jobs, None)
+    if jobs is not None:
+        jobs.end()
+
+
+@pytest.fixture
+def job(request: pytest.FixtureRequest) -> Job:
+    """The background job of this test."""
+    mark = request.node.get_closest_marker("background")
+    assert mark is not None, "the test has no mark `background`"
+    found: Job = request.session.stash[_jobs].all[mark.args]
+    return found
