@@ -1,8 +1,9 @@
-"""Long computations that need no clock run beside the other tests, with what these leave of CPU.
+"""Long runs go beside the other tests, with what these leave of the CPU.
 
 A test marked `@pytest.mark.background("tests.simulation", "--seeds", "10000")` has
-`python -m tests.simulation --seeds 10000` begun when the run begins, one such job after another, at
-the lowest priority. It is collected last, and its `job` fixture waits for the end.
+`python -m tests.simulation --seeds 10000` begun when the run begins. It is collected last, and its
+`job` fixture waits for the end. Jobs of one niceness are a lane: one runs after another. Those that
+need no clock take the default, the lowest priority; one with deadlines says `nice=5`, say.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import pytest
@@ -22,12 +23,13 @@ from tests.support import ROOT, clean_environment, slack
 Arguments: TypeAlias = tuple[str, ...]
 
 NICEST = 19
+_SLACK = {key: value for key, value in os.environ.items() if key in ("HUBBUB_TEST_SLACK", "CI")}
 WITHIN = 1200.0  # seconds for all of them, times slack
 _jobs = pytest.StashKey["Jobs"]()
 
 
 class Job:
-    """One command, run by `Jobs`."""
+    """One command that a `Lane` runs."""
 
     def __init__(self, arguments: Arguments) -> None:
         self.arguments = arguments
@@ -46,11 +48,12 @@ class Job:
         return self.output
 
 
-class Jobs:
-    """Runs one job after another in processes of their own."""
+class Lane:
+    """Runs one job after another, in processes of their own with one niceness."""
 
-    def __init__(self, all_arguments: Sequence[Arguments]) -> None:
-        self.all = {arguments: Job(arguments) for arguments in all_arguments}
+    def __init__(self, jobs: Sequence[Job], niceness: int) -> None:
+        self._jobs = jobs
+        self._niceness = niceness
         self._process: subprocess.Popen[str] | None = None
         self._ended = False
         self._lock = threading.Lock()
@@ -58,7 +61,7 @@ class Jobs:
         self._thread.start()
 
     def _run(self) -> None:
-        for job in self.all.values():
+        for job in self._jobs:
             process = self._start(job.arguments)
             if process is not None:
                 job.output, _ = process.communicate()
@@ -72,7 +75,7 @@ class Jobs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 cwd=ROOT,
-                env=clean_environment(),
+                env=clean_environment() | _SLACK,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -81,7 +84,7 @@ class Jobs:
                 process_group=0,
             )
             # Its children inherit it: none is there before Python has started.
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICEST)
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, self._niceness)
             return self._process
 
     def end(self) -> None:
@@ -89,12 +92,34 @@ class Jobs:
         with self._lock:
             self._ended = True
             if self._process is not None and self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGTERM)
         self._thread.join()
 
 
+class Jobs:
+    """All jobs of a test run.
+
+    Args:
+        wanted: their arguments, each with its niceness.
+    """
+
+    def __init__(self, wanted: Mapping[Arguments, int]) -> None:
+        self.all = {arguments: Job(arguments) for arguments in wanted}
+        self._lanes = [
+            Lane([self.all[each] for each, nice in wanted.items() if nice == niceness], niceness)
+            for niceness in sorted(set(wanted.values()))
+        ]
+
+    def end(self) -> None:
+        """End what still runs."""
+        for lane in self._lanes:
+            lane.end()
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "background(*arguments): run `python -m ARGUMENTS` beside")
+    config.addinivalue_line(
+        "markers", "background(*arguments, nice=19): run `python -m ARGUMENTS` beside"
+    )
 
 
 @pytest.hookimpl(trylast=True)
@@ -106,7 +131,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Begin the jobs of the tests that are going to be run."""
     marks = [item.get_closest_marker("background") for item in session.items]
-    wanted = [mark.args for mark in marks if mark is not None]
+    wanted = {mark.args: int(mark.kwargs.get("nice", NICEST)) for mark in marks if mark is not None}
     if wanted and not session.config.option.collectonly:
         session.stash[_jobs] = Jobs(wanted)
 

@@ -13,15 +13,20 @@ def test_a_job_has_ended_when_its_test_has_its_output(job: Job) -> None:
 
 
 def test_a_job_that_fails_fails_its_test_with_what_it_said() -> None:
-    jobs = Jobs([("timeit", "raise ValueError('this one')")])
+    jobs = Jobs({("timeit", "raise ValueError('this one')"): 19})
     (job,) = jobs.all.values()
     with pytest.raises(AssertionError, match="this one"):
         job.passed()
     jobs.end()
 
 
-def test_jobs_end_with_the_run() -> None:
-    jobs = Jobs([("timeit", "-n", "1", "import time; time.sleep(600)"), ("timeit", "pass")])
+def test_jobs_of_another_niceness_do_not_wait_for_each_other() -> None:
+    waits = ("timeit", "-n", "1", "-r", "1", "import time; time.sleep(600)")
+    jobs = Jobs({waits: 19, ("timeit", "-n", "1", "-r", "1", "pass"): 5, ("timeit", "pass"): 19})
+    first, other, second = jobs.all.values()
+    other.passed()
+    assert not first.done.is_set()
     jobs.end()
-    assert all(job.done.is_set() for job in jobs.all.values())
-    assert [job.status for job in jobs.all.values()].count(0) == 0
+    assert first.done.is_set()
+    assert first.status != 0
+    assert second.status is None
