@@ -258,6 +258,7 @@ class Hub:
                 self._desk.act(answer, position)
             if not only_logs or rooms.fetching:
                 break
+            rooms.settle()  # what was read stands before the answers that speak of it
         rooms.settle()
 
     def _repair(self, now: float) -> None:

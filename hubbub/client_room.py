@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from hubbub.client_direct import is_direct
 from hubbub.frames import Event, Joined, Marked, Message, Person, Presence, RoomState, Roster
 from hubbub.names import name_key
 
@@ -137,7 +138,11 @@ class Room:
             self._apply_event(entry, own)
         elif entry.sender in own:
             self.take_mark(entry.seq, entry.count, 0)  # who speaks has read
-        elif entry.seq > max(self.mark, self.counted) and not own.isdisjoint(entry.mentions):
+        elif (
+            entry.seq > max(self.mark, self.counted)
+            and not own.isdisjoint(entry.mentions)
+            and not is_direct(self.name)  # where every message is for oneself, none is counted
+        ):
             self.mentions += 1
         self.counted = max(self.counted, entry.seq)
 

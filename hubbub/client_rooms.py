@@ -361,6 +361,8 @@ class Rooms(RoomIndex):
             return False
         room.cursor = frame.seq
         room.apply(frame, self.own)
+        if isinstance(frame, Event) and frame.kind == "joined" and frame.sender in self.own:
+            self.comings += 1  # perhaps after a leave whose answer is on its way
         # A conversation is renamed in its own log, where the application can follow.
         if (
             isinstance(frame, Event)

@@ -54,19 +54,21 @@ def run(
 def operator_key(data: Path) -> str:
     """What makes an account an operator of the cluster: whoever can read the data directory.
 
-    Made anew when the file is not there.
+    Made anew when the file is not there, or empty.
 
     Raises:
         ConfigError: it can be neither read nor made.
     """
     path = data / KEY_FILE
     try:
-        if not path.exists():
+        if not path.exists() or not path.read_text(encoding="ascii").strip():
             fresh = path.with_name(f"{KEY_FILE}.{secrets.token_hex(4)}")
             with os.fdopen(
                 os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
             ) as file:
                 file.write(secrets.token_urlsafe(32) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut leaves the name without what it names
             fresh.replace(path)
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:

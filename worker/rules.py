@@ -102,6 +102,9 @@ def decide(
 ) -> Plan:
     """What these inputs, in this order, lead to. Nothing changes until the plan is applied.
 
+    A gateway that begins anew is answered with what is true after the whole turn, and is shown
+    nothing of it: so its question is looked at last.
+
     Args:
         broken: indexes of inputs that are to be left out, and answered `internal`.
 
@@ -109,7 +112,9 @@ def decide(
         BrokenAskError: a bug of ours; nothing of the half-made plan may be used.
     """
     plan = Plan(state, known, at=at, now=now)
-    for index, each in enumerate(inputs):
+    order = sorted(range(len(inputs)), key=lambda index: isinstance(inputs[index], Syncing))
+    for index in order:
+        each = inputs[index]
         task = each.task if isinstance(each, Checked) else each
         try:
             if index in broken:

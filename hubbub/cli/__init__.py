@@ -29,6 +29,7 @@ COMMANDS = {
         "for operators of the cluster: suspend, announce and more",
     ),
     "status": ("hubbub.cli.lists", "show how the cluster is"),
+    "selftest": ("hubbub.cli.selftest", "try whether all that is said arrives, once and in order"),
     "keys": ("hubbub.cli.keys", "make the keys for a bus that leaves this machine"),
 }
 

@@ -490,6 +490,23 @@ async def test_mentions_that_the_server_has_counted_are_not_counted_again() -> N
         assert (state.unread, state.mentions) == (2, 1)
 
 
+async def test_in_a_conversation_of_two_no_mentions_are_counted() -> None:
+    """Every message is for oneself there; the server counts none either."""
+    room = f"@{min(ME, 9)}:{max(ME, 9)}"
+
+    async def good(peer: Peer) -> None:
+        await greet(peer, {**room_state(head=3, count=3, mark=3, marked=3), "room": room})
+        peer.send("message", room=room, seq=4, count=4, sender=9, name="Rita", text="@Radha",
+                  at=1, mentions=[ME])  # fmt: skip
+        await peer.answer_pings()
+
+    async with radha(good) as (client, _):
+        assert (await next_of(client, Message)).seq == 4
+        state = client.state(room)
+        assert state is not None
+        assert (state.unread, state.mentions) == (1, 0)
+
+
 # --- told to oneself --------------------------------------------------------------------------
 
 

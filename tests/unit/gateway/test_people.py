@@ -488,6 +488,27 @@ async def test_while_a_log_is_read_people_come_and_go_in_their_places(stage: Sta
     assert told(bob) == ["joined lobby", "for Bob", "for all"]
 
 
+async def test_an_ok_comes_after_its_message_also_when_that_is_read_from_the_log(
+    stage: Stage,
+) -> None:
+    """“A message stands in the stream before the `ok` that acknowledges it.”"""
+    owner = stage.owner
+    (rita,) = await stage.people("Rita")
+    owner.lose = lambda position: True
+    owner.silent_on = lambda frame: isinstance(frame, frames.Say)
+    answer = rita.send("say", id=os.urandom(16), room="lobby", text="stored, never told")
+    await eventually(lambda: owner.asks(frames.Say))
+    owner.lose = owner.silent_on = lambda _: False
+    owner.deaf_to = lambda frame: isinstance(frame, wire.Fetch)
+    owner.new_term()
+    owner.repeat_position()
+    await eventually(lambda: owner.asks(wire.Fetch) and len(owner.asks(frames.Say)) > 1)
+    owner.deaf_to = lambda frame: False
+    ok = await answer
+    before = rita.seen[: ok["seen_before"]]
+    assert "stored, never told" in [frame.get("text") for frame in before]
+
+
 async def test_more_than_can_be_held_while_a_log_is_read_shows_nobody_too_much(
     stage: Stage,
 ) -> None:

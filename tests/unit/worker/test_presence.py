@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from hubbub import frames
 from hubbub.frames import Bye, Join, Ok, PeerList, Peers, Resume, Say, Welcome
-from hubbub.wire import Kind, Lost, Sync
+from hubbub.wire import Kind, Lost, Sync, rooms_digest
 from tests.unit.worker.world import Person, World, code_of
 from worker.lookups import GatewayGone, Syncing, TimePassed
 from worker.plan import Synced
@@ -194,6 +194,18 @@ def test_a_gateway_that_lives_after_all_is_given_back_what_nobody_else_has() -> 
     assert world.told() == [("entered", "a", "here"), ("entered", "c", "here")]
     assert world.state.sessions[b.session].gateway == "g2"
     assert moved.generation == world.state.sessions[b.session].generation
+
+
+def test_a_syncing_gateway_is_told_of_what_happens_in_the_same_turn_too() -> None:
+    """Its answer is true at the position after the turn, of which it is shown nothing."""
+    world = World()
+    alice, bob = world.account("alice"), world.account("bob")
+    sessions = [(alice.session, alice.generation), (bob.session, bob.generation)]
+    sync = Syncing(Sync("g1", 1, 1, sessions, [], [rooms_digest([]), rooms_digest([])]), set())
+    say = world.task(Say(0, os.urandom(16), "@bob", "hello"), alice)
+    assert world.plan([sync, say]).synced[0].differing == [alice.session, bob.session]
+    goodbye = world.task(Bye(0, os.urandom(16)), bob)
+    assert world.plan([sync, goodbye]).synced[0].over == [bob.session]
 
 
 def test_what_a_syncing_gateway_does_not_list_is_lost_unless_it_was_just_opened() -> None:
