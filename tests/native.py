@@ -44,6 +44,7 @@ class RawClient(asyncio.Protocol):
         self.welcome: Fields = {}
         self.bytes_received = 0
         self.beats = 0
+        self.on_frame: Callable[[Fields], None] | None = None  # called with each, in order
         self._unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=2**28)
         self._answers: dict[int, asyncio.Future[Fields]] = {}
         self._waiters: set[asyncio.Future[None]] = set()
@@ -118,6 +119,8 @@ class RawClient(asyncio.Protocol):
         now = time.monotonic()
         self._unpacker.feed(data)
         for frame in self._unpacker:
+            if self.on_frame is not None:
+                self.on_frame(frame)
             answer = self._answers.pop(frame["ref"], None) if "ref" in frame else None
             if frame["t"] == "beat":
                 self.beats += 1  # signs of life, which come whenever the gateway likes

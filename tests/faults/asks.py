@@ -1,0 +1,144 @@
+"""What was asked, and what became of it: an index of a history's requests and of the final log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.faults.history import Answered, AnyRecord, Asked, Client, Kept, Refused, Unknown
+
+# What an acknowledged request is in the log.
+ENTRY_OF = {
+    "say": "message",
+    "edit": "edited",
+    "delete": "deleted",
+    "react": "reacted",
+    "unreact": "unreacted",
+    "topic": "topic",
+    "join": "joined",
+    "leave": "parted",
+    "kick": "kicked",
+    "ban": "banned",
+    "unban": "unbanned",
+    "invite": "invited",
+}
+OP_OF = {kind: op for op, kind in ENTRY_OF.items()}
+
+
+class Ask:
+    """One request: everything under one id."""
+
+    __slots__ = (
+        "answers",
+        "begun",
+        "client",
+        "id",
+        "of",
+        "op",
+        "refused",
+        "room",
+        "sender",
+        "text",
+        "times",
+        "unknown",
+    )
+
+    def __init__(self, asked: Asked, sender: int) -> None:
+        self.id = asked.id
+        self.op = asked.op
+        self.room = asked.room
+        self.text = asked.text
+        self.of = asked.of
+        self.client = asked.client
+        self.sender = sender
+        self.begun = asked.at  # the first time
+        self.times = 1  # that it was asked
+        self.answers: list[Answered] = []
+        self.refused: list[Refused] = []
+        self.unknown: list[Unknown] = []
+
+    @property
+    def seq(self) -> int:
+        """The number that it was acknowledged under; 0: it was not, or has none."""
+        return self.answers[0].seq if self.answers else 0
+
+    @property
+    def settled(self) -> float | None:
+        """When its first outcome was known; None: never."""
+        ends = [each[0].at for each in (self.answers, self.refused, self.unknown) if each]
+        return min(ends, default=None)
+
+    @property
+    def may_be_done(self) -> bool:
+        """Whether it may be found in the log."""
+        return bool(self.answers) or not self.refused or bool(self.unknown)
+
+
+class Index:
+    """All requests of a history, and the log that was kept, each to be looked up.
+
+    Attributes:
+        asks: id -> request.
+        by_seq: (room, number) -> the request that was acknowledged with it.
+        by_text: text -> requests with it that say, edit or give a title.
+        without_number: (op, room, sender) -> requests that were not acknowledged with a number.
+        log: room -> number -> entry; the first, should there be two.
+        edits: (room, number of a message) -> its `edited` entries, in order.
+    """
+
+    def __init__(self, records: Iterable[AnyRecord]) -> None:
+        self.asks: dict[str, Ask] = {}
+        self.clients: dict[str, Client] = {}
+        self.kept: dict[str, list[Kept]] = {}
+        for record in records:
+            self._take(record)
+        self.by_seq: dict[tuple[str, int], Ask] = {}
+        self.by_text: dict[str, list[Ask]] = {}
+        self.without_number: dict[tuple[str, str, int], list[Ask]] = {}
+        for ask in self.asks.values():
+            if ask.seq:
+                self.by_seq.setdefault((ask.room, ask.seq), ask)
+            else:
+                key = ask.op, ask.room, ask.sender
+                self.without_number.setdefault(key, []).append(ask)
+            if ask.op in ("say", "edit", "topic"):
+                self.by_text.setdefault(ask.text, []).append(ask)
+        self.log: dict[str, dict[int, Kept]] = {}
+        self.edits: dict[tuple[str, int], list[Kept]] = {}
+        for room, entries in self.kept.items():
+            numbered = self.log[room] = {}
+            for entry in entries:
+                numbered.setdefault(entry.seq, entry)
+            for seq in sorted(numbered):
+                if numbered[seq].kind == "edited":
+                    self.edits.setdefault((room, numbered[seq].of), []).append(numbered[seq])
+
+    def _take(self, record: AnyRecord) -> None:
+        match record:
+            case Client():
+                self.clients[record.client] = record
+            case Asked():
+                ask = self.asks.get(record.id)
+                if ask is None:
+                    sender = self.clients[record.client].sender
+                    self.asks[record.id] = Ask(record, sender)
+                else:
+                    ask.times += 1
+            case Answered():
+                self.asks[record.id].answers.append(record)
+            case Refused():
+                self.asks[record.id].refused.append(record)
+            case Unknown():
+                self.asks[record.id].unknown.append(record)
+            case Kept():
+                self.kept.setdefault(record.room, []).append(record)
+
+    def entry(self, room: str, seq: int) -> Kept | None:
+        """What is kept under a number."""
+        return self.log.get(room, {}).get(seq)
+
+    def said(self, text: str, sender: int, room: str, *ops: str) -> Ask | None:
+        """The request of that text, by that person, in that room."""
+        for ask in self.by_text.get(text, ()):
+            if ask.sender == sender and ask.room == room and ask.op in ops:
+                return ask
+        return None

@@ -1,0 +1,302 @@
+"""The statistics of the soak: what leaks is caught, and what does not is not suspected."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from tests.faults.gauges import Gauge
+from tests.faults.soak import (
+    LEAST_SECONDS,
+    MIB,
+    Growth,
+    Sample,
+    growths,
+    of_gauges,
+    pooled_slope,
+    sample,
+)
+from tests.support import clean_environment
+
+EVERY = 5.0  # seconds between samples
+
+
+def lives(
+    *,
+    count: int = 8,
+    seconds: float = 900,
+    leak: float = 0.0,
+    noise: float = 0.2,
+    likeness: float = 0.0,
+    start: float = 0.0,
+    seed: int = 1,
+) -> list[Sample]:
+    """Samples of processes, one life after the other.
+
+    Args:
+        leak: MiB an hour.
+        noise, likeness: of the readings: MiB, and how much each resembles the one before.
+        start: MiB that each gathers in its first 60 seconds.
+    """
+    random = Random(seed)
+    found = []
+    for number in range(count):
+        wander = 0.0
+        level = 40 + random.random() * 20  # they do not begin alike
+        for step in range(int(seconds / EVERY)):
+            age = step * EVERY
+            wander = likeness * wander + (1 - likeness**2) ** 0.5 * random.gauss(0, noise)
+            weight = level + start * min(age / 60, 1) + leak * age / 3600 + wander
+            found.append(_sample(number, number * seconds + age, age, round(weight * MIB)))
+    return found
+
+
+def _sample(number: int, at: float, age: float, pss: int, descriptors: int = 30) -> Sample:
+    name = f"worker-1/{number}"
+    return Sample(
+        at=at,
+        age=age,
+        kind="worker",
+        incarnation=name,
+        pss=pss,
+        descriptors=descriptors,
+        threads=3,
+    )
+
+
+def memory(samples: list[Sample]) -> Growth:
+    return next(one for one in growths(samples) if one.measure.name == "memory")
+
+
+# --- what is said -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_leak_is_caught_and_its_size_is_right(seed: int) -> None:
+    """6 MiB an hour are 1.5 in a life of a quarter of an hour, less than lives differ."""
+    growth = memory(lives(leak=6, seed=seed))
+    assert growth.says == "growing"
+    assert abs(growth.slope.per_hour - 6) < 3 * growth.slope.error
+    assert growth.slope.error < 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_does_not_leak_is_not_suspected(seed: int) -> None:
+    growth = memory(lives(count=16, noise=0.1, seed=seed))
+    assert growth.says == "ok"
+    assert abs(growth.slope.per_hour) < 0.5
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_what_wanders_is_seldom_suspected(count: int) -> None:
+    """Caches and arenas go up and down slowly; by the usual error a third of these would leak."""
+    wandering = [lives(count=count, likeness=0.97, noise=0.5, seed=seed) for seed in range(50)]
+    assert sum(memory(samples).says == "growing" for samples in wandering) <= 4
+
+
+def test_a_leak_is_caught_in_a_single_long_life() -> None:
+    growth = memory(lives(count=1, seconds=3600, leak=4))
+    assert growth.says == "growing"
+    assert growth.slope.per_hour == pytest.approx(4, abs=0.5)
+
+
+def test_lives_that_differ_are_not_suspected_for_one_or_two_of_them() -> None:
+    """Some grow by chance of what was asked of them, some shrink; on average none does."""
+    suspected = 0
+    for seed in range(40):
+        random = Random(seed)
+        samples = []
+        for number in range(8):
+            alone = lives(count=1, leak=random.gauss(0, 6), noise=1, seed=100 * seed + number)
+            samples += [
+                msgspec.structs.replace(one, incarnation=f"worker-1/{number}") for one in alone
+            ]
+        suspected += memory(samples).says == "growing"
+    assert suspected <= 3
+
+
+def test_a_restart_is_not_taken_for_shrinking() -> None:
+    """Each life leaks and the next begins small again: over all of them nothing grows."""
+    leaking = lives(leak=8, noise=0.05)
+    mean = [sum(one.pss for one in leaking if one.at // 900 == n) for n in (0, 7)]
+    assert abs(mean[1] - mean[0]) / mean[0] < 0.5
+    growth = memory(leaking)
+    assert growth.says == "growing"
+    assert growth.slope.per_hour == pytest.approx(8, abs=0.5)
+
+
+def test_a_smaller_successor_hides_no_leak() -> None:
+    """Every life is 5 MiB lighter than the one before."""
+    found = []
+    for number in range(6):
+        for step in range(150):
+            age = 120 + step * EVERY
+            pss = round((60 - 5 * number + 4 * age / 3600) * MIB)
+            found.append(_sample(number, number * 900 + age, age, pss))
+    assert memory(found).says == "growing"
+    assert memory(found).slope.per_hour == pytest.approx(4, abs=0.01)
+
+
+def test_a_heavier_successor_is_no_leak() -> None:
+    found = [
+        _sample(number, number * 900 + step * EVERY, 120 + step * EVERY, (40 + 5 * number) * MIB)
+        for number in range(6)
+        for step in range(150)
+    ]
+    assert memory(found).says == "ok"
+    assert memory(found).slope.per_hour == pytest.approx(0, abs=1e-6)
+
+
+def test_what_a_young_process_gathers_is_left_out() -> None:
+    young = lives(start=10, noise=0.05)
+    assert memory(young).says == "ok"
+    early = next(one for one in growths(young, warm_up=0) if one.measure.name == "memory")
+    assert early.slope.per_hour > 5
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        lives(count=1, seconds=120 + LEAST_SECONDS - EVERY, leak=50),
+        lives(count=3, leak=50)[::40],  # a dozen samples in half an hour
+        lives(count=8, seconds=140, leak=50),  # 20 seconds each after the warm-up
+        lives(count=8, seconds=100, leak=50),  # nothing after it
+        lives(count=40, seconds=121 + EVERY, leak=50),  # one moment each
+    ],
+)
+def test_from_too_little_nothing_is_concluded(samples: list[Sample]) -> None:
+    growth = memory(samples)
+    assert growth.says == "unclear"
+    assert "too little was seen to tell" in str(growth)
+
+
+def test_what_may_or_may_not_be_a_leak_is_called_unclear() -> None:
+    growth = memory(lives(leak=1, count=4, noise=1.0))
+    assert growth.says == "unclear"
+    assert str(growth).startswith("worker memory: unclear, ")
+
+
+def test_one_life_that_grows_among_many_that_do_not_is_not_the_rule_of_all() -> None:
+    """It widens the error: other lives might have had none such."""
+    steady = lives(count=10, noise=0.05)
+    sick = [
+        _sample(99, one.at, one.age, round((40 + 40 * one.age / 3600) * MIB))
+        for one in lives(count=1)
+    ]
+    growth = memory(steady + sick)
+    assert growth.slope.error > 10 * memory(steady).slope.error
+    assert growth.says == "unclear"
+
+
+def test_descriptors_that_are_left_open_are_caught() -> None:
+    """One with every fault, a fault a minute."""
+    leaking = [
+        _sample(number, number * 900 + age, age, 40 * MIB, descriptors=30 + int(age / 60))
+        for number in range(5)
+        for age in range(0, 900, 5)
+    ]
+    says = {one.measure.name: one.says for one in growths(leaking)}
+    assert says == {"memory": "ok", "descriptors": "growing"}
+
+
+def test_people_who_come_and_go_are_not_taken_for_descriptors_left_open() -> None:
+    random = Random(3)
+    found = [
+        _sample(number, number * 900 + age, age, 40 * MIB, descriptors=30 + random.randrange(6))
+        for number in range(8)
+        for age in range(0, 900, 5)
+    ]
+    assert {one.measure.name: one.says for one in growths(found)}["descriptors"] == "ok"
+
+
+def test_each_kind_is_judged_alone() -> None:
+    brokers = [
+        msgspec.structs.replace(one, kind="broker", incarnation=f"b{one.incarnation}")
+        for one in lives(leak=20)
+    ]
+    says = {(one.kind, one.measure.name): one.says for one in growths(brokers + lives(count=16))}
+    assert says[("broker", "memory")] == "growing"
+    assert says[("worker", "memory")] == "ok"
+
+
+# --- the slope --------------------------------------------------------------------------------
+
+
+@given(
+    st.floats(-100, 100),
+    st.lists(st.floats(-1000, 1000), min_size=1, max_size=5),
+    st.permutations(range(20)),
+)
+def test_without_noise_the_slope_is_exact_whatever_the_levels_and_the_order(
+    slope: float, levels: list[float], order: list[int]
+) -> None:
+    found = pooled_slope(
+        [[(1e6 + at, level + slope * at / 3600) for at in order] for level in levels]
+    )
+    assert found.per_hour == pytest.approx(slope, abs=1e-3)
+    assert found.error < 1e-2
+    assert (found.lives, found.samples) == (len(levels), 20 * len(levels))
+    assert found.seconds == 19 * len(levels)
+
+
+def test_the_error_is_right_where_readings_are_independent() -> None:
+    """Of many experiments without a leak about 1 in 20 is off by more than two errors."""
+    off = sum(
+        abs(growth.slope.per_hour) > 2 * growth.slope.error
+        for growth in (memory(lives(count=10, seconds=400, seed=seed)) for seed in range(200))
+    )
+    assert off <= 24
+
+
+# --- samples ----------------------------------------------------------------------------------
+
+
+def test_readings_of_the_processes_themselves_become_lives() -> None:
+    readings = [Gauge(10.0, 7, 4, 20, 3, 5 * MIB, 100), Gauge(15.0, 7, 5, 21, 3, 6 * MIB, 100)]
+    successor = Gauge(30.0, 8, 6, 22, 3, 7 * MIB, 100)
+    first, second, third = of_gauges("gateway-2", [*readings, successor])
+    assert (first.age, second.age, third.age) == (0.0, 5.0, 0.0)
+    assert first.incarnation == second.incarnation != third.incarnation
+    assert (third.kind, third.tasks, third.descriptors, third.pss) == ("gateway", 6, 22, 7 * MIB)
+
+
+HOLDER = """\
+import os, sys
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
+block = bytearray(os.urandom(1 << 20)) * 32
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_process_is_measured_from_outside_and_one_that_is_gone_is_left_out() -> None:
+    pipe = subprocess.PIPE
+    argv = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, env=clean_environment()) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"ready\n"
+        own, found = sample({os.getpid(): "test", process.pid: "holder"})
+        again = sample({process.pid: "holder"})[0]
+        process.stdin.close()
+    assert own.kind == "test"
+    assert 53 <= found.descriptors <= 60
+    assert found.threads == 1
+    assert found.rss is not None
+    assert 32 * MIB < found.pss <= found.rss < 100 * MIB
+    assert 0 <= found.age < 60
+    assert again.incarnation == found.incarnation != own.incarnation
+    assert sample({process.pid: "holder"}) == []
+
+
+def test_one_that_has_ended_and_was_not_waited_for_is_left_out() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""], env=clean_environment())
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert sample({process.pid: "zombie"}) == []
+    process.wait()

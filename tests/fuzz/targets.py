@@ -1,0 +1,27 @@
+"""All targets, in the order in which they are run."""
+
+from __future__ import annotations
+
+from tests.fuzz import files, typed, wires
+from tests.fuzz.target import Target
+
+TARGETS: dict[str, type[Target]] = {
+    kind.name: kind
+    for kind in (
+        wires.Native,
+        wires.BusToOwner,
+        wires.BusToGateway,
+        wires.StreamOfOwner,
+        wires.Typing,
+        wires.Client,
+        files.Configuration,
+        typed.Arguments,
+        typed.Lines,
+        typed.Piped,
+        files.Credentials,
+        typed.Names,
+        typed.Query,
+        typed.Texts,
+        files.Addresses,
+    )
+}
