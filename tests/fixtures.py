@@ -29,10 +29,24 @@ class ClusterFactory(Protocol):
 
 
 @pytest_asyncio.fixture
-async def make_cluster(request: pytest.FixtureRequest) -> AsyncIterator[ClusterFactory]:
-    """Starts real clusters; they end with the test, and nothing they wrote may tell of a bug."""
+async def clusters(request: pytest.FixtureRequest) -> AsyncIterator[list[Cluster]]:
+    """Those a test has made; they end with it, and nothing they wrote may tell of a bug."""
     clusters: list[Cluster] = []
     request.node.stash[_clusters] = clusters
+    yield clusters
+    troubles: list[str] = []
+    for cluster in clusters:
+        try:
+            await cluster.stop()
+        finally:
+            await cluster.close()
+        troubles += cluster.troubles()
+    assert not troubles, "\n".join(["a process wrote what none may write:", *troubles[:20]])
+
+
+@pytest.fixture
+def make_cluster(clusters: list[Cluster]) -> ClusterFactory:
+    """Starts real clusters."""
 
     async def start(**options: Any) -> Cluster:
         cluster = Cluster(**options)
@@ -40,15 +54,7 @@ async def make_cluster(request: pytest.FixtureRequest) -> AsyncIterator[ClusterF
         await cluster.start()
         return cluster
 
-    yield start
-    troubles: list[str] = []
-    for cluster in clusters:
-        try:
-            await cluster.stop()
-        finally:
-            cluster.kill()
-        troubles += cluster.troubles()
-    assert not troubles, "\n".join(["a process wrote what none may write:", *troubles[:20]])
+    return start
 
 
 @pytest_asyncio.fixture

@@ -212,6 +212,8 @@ class Cluster:
     `one_port`: then they share one, as in a real cluster.
     """
 
+    launcher: Sequence[str] = ("-m",)  # what follows `python`, before the kind of process
+
     def __init__(
         self,
         *,
@@ -230,18 +232,18 @@ class Cluster:
         } | settings
         self.one_port = one_port
         self.python = python
+        self._ports: dict[Process, int] = {}
         self.brokers = [self._process("broker", number + 1) for number in range(brokers)]
         self.workers = [self._process("worker", number + 1) for number in range(workers)]
         self.gateways = [self._process("gateway", number + 1) for number in range(gateways)]
         self.others: list[Process] = []
-        self._ports: dict[Process, int] = {}
 
     def _process(
         self, kind: str, number: int, *, prefix: Sequence[str] = (), **settings: object
     ) -> Process:
         name = f"{kind}-{number}"
         given = self.settings | {"listen": "127.0.0.1:0"} | settings
-        argv = [*prefix, self.python, "-m", kind, "--number", str(number)]
+        argv = [*prefix, self.python, *self.launcher, kind, "--number", str(number)]
         return Process(name, argv, clean_environment(**given), self.root / f"{name}.log")
 
     @property
@@ -338,6 +340,10 @@ class Cluster:
         """SIGKILL to whatever still runs."""
         for process in self.processes:
             process.kill()
+
+    async def close(self) -> None:
+        """End everything, whatever state it is in."""
+        self.kill()
 
     def outputs(self) -> list[tuple[str, str]]:
         """(name, all it ever wrote) of every process."""

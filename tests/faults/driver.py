@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from tests.faults import gauges
 from tests.faults.chat import Chat
 from tests.faults.checker import check
 from tests.faults.cluster import FaultyCluster
@@ -30,10 +31,12 @@ from tests.faults.history import History, Phase
 from tests.faults.machine import Machine, shape_of
 from tests.faults.results import record
 from tests.faults.schedule import Schedule
+from tests.faults.soak import Growth, Sample, growths, of_gauges
 from tests.faults.verdict import Verdict
 from tests.support import slack
 
 HEAL_WITHIN = 10.0  # seconds, times slack: after the last fault everything is answered and shown
+GAUGE_EVERY = 5.0  # seconds between readings of a soak
 CALM = 5.0  # seconds before the first fault: what latency is without any
 HEALED = 10.0  # seconds that people go on after the last one
 NO_LIMITS: dict[str, Any] = {
@@ -51,6 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     seed: int
     rate: float = 60.0  # asks a second, about
+    soak: bool = False  # one random kill a minute, and growth is watched
     gateways: int = 3
     workers: int = 2
     brokers: int = 2
@@ -62,6 +66,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     options: Options
     verdict: Verdict
     faults: dict[str, int]  # kind -> how many
+    growth: list[str]  # of a soak: how memory, descriptors and tasks have grown
     findings: list[str]  # besides the verdict: sessions that outlived a suspension, tracebacks
     directory: str
 
@@ -75,6 +80,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         faults = ", ".join(f"{count} {what}" for what, count in sorted(self.faults.items()))
         lines = [f"seed {self.options.seed}, {self.options.seconds:.0f} s; faults: {faults}"]
         lines += self.verdict.summary().splitlines()
+        lines += self.growth
         lines += [f"finding: {each}" for each in self.findings]
         return "\n".join(lines)
 
@@ -95,6 +101,9 @@ async def run(options: Options, directory: Path) -> Outcome:
     )
     try:
         await cluster.start()
+        if options.soak:
+            for process in (*cluster.gateways, *cluster.workers):
+                cluster.control_of(process).wish(gauges=GAUGE_EVERY)
         machine = Machine(cluster, history, clock=clock)
         servers = [cluster.server(number) for number in range(options.gateways)]
         key = (cluster.data / "operator.key").read_text().strip()
@@ -105,7 +114,8 @@ async def run(options: Options, directory: Path) -> Outcome:
             chat.begin()
             await asyncio.sleep(CALM)
             history.note(Phase(clock(), "faults"))
-            schedule = Schedule.make(options.seed, options.seconds, shape_of(cluster))
+            make = Schedule.soak if options.soak else Schedule.make
+            schedule = make(options.seed, options.seconds, shape_of(cluster))
             (directory / "schedule.json").write_text(schedule.as_json())
             await machine.run(schedule)
             await machine.heal_all()
@@ -114,6 +124,7 @@ async def run(options: Options, directory: Path) -> Outcome:
             await chat.finish()
         await cluster.stop()
         troubles = machine.unexpected(cluster.troubles())
+        growth = growth_of(cluster)
     finally:
         await cluster.close()
         history.close()
@@ -125,9 +136,22 @@ async def run(options: Options, directory: Path) -> Outcome:
         options=options,
         verdict=verdict,
         faults=dict(Counter(step.what for step in schedule.steps)),
-        findings=[*chat.findings, *troubles],
+        growth=[str(each) for each in growth],
+        findings=[
+            *chat.findings,
+            *troubles,
+            *(str(each) for each in growth if each.says == "growing"),
+        ],
         directory=str(directory),
     )
+
+
+def growth_of(cluster: FaultyCluster) -> list[Growth]:
+    """How each kind of process has grown, as far as gauges were wished."""
+    samples: list[Sample] = []
+    for process in (*cluster.gateways, *cluster.workers):
+        samples += of_gauges(process.name, gauges.read(cluster.control_of(process).gauges))
+    return growths(samples)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -140,16 +164,20 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=3.0, help="of faults (default: 3)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule and the people")
     parser.add_argument("--rate", type=float, default=60.0, help="acts a second, about")
+    parser.add_argument("--soak", action="store_true", help="kill once a minute, and watch growth")
     parser.add_argument("--keep", action="store_true", help="keep what is left of a good run, too")
     parser.add_argument("--record", action="store_true", help="keep it for docs/reliability.md")
     chosen = parser.parse_args(argv)
-    options = Options(seconds=60 * chosen.minutes, seed=chosen.seed, rate=chosen.rate)
+    options = Options(
+        seconds=60 * chosen.minutes, seed=chosen.seed, rate=chosen.rate, soak=chosen.soak
+    )
     directory = Path(tempfile.mkdtemp(prefix="faults-"))
     outcome = asyncio.run(_until_told(options, directory))
     print(outcome.summary())
     (directory / "outcome.json").write_bytes(msgspec.json.encode(outcome))
     if chosen.record and outcome.ok:
-        record("runs", f"seed {chosen.seed}, {chosen.minutes:g} minutes", as_data(outcome))
+        section = "soak" if chosen.soak else "runs"
+        record(section, f"seed {chosen.seed}, {chosen.minutes:g} minutes", as_data(outcome))
     if outcome.ok and not chosen.keep:
         shutil.rmtree(directory)
     else:

@@ -143,6 +143,7 @@ async def test_in_a_calm_chat_everything_is_done_and_noted_and_all_of_it_is_exac
     assert asked_again > 0
 
 
+@pytest.mark.long
 async def test_a_chat_stays_exact_when_each_gateway_dies(make_cluster: ClusterFactory) -> None:
     """Its people come back elsewhere, and ask again what was not answered."""
     run = Run(await start(make_cluster))
@@ -163,6 +164,7 @@ async def test_a_chat_stays_exact_when_each_gateway_dies(make_cluster: ClusterFa
     assert any(back.resumed and back.client in library for back in backs)
 
 
+@pytest.mark.long
 async def test_a_chat_stays_exact_when_the_active_worker_dies(
     make_cluster: ClusterFactory,
 ) -> None:
@@ -172,6 +174,7 @@ async def test_a_chat_stays_exact_when_the_active_worker_dies(
     assert run.faults() == []
 
 
+@pytest.mark.long
 async def test_a_chat_stays_exact_when_all_sessions_are_over_meanwhile(
     make_cluster: ClusterFactory,
 ) -> None:
@@ -190,6 +193,7 @@ async def test_a_chat_stays_exact_when_all_sessions_are_over_meanwhile(
     assert len(numbers) > len(guests)
 
 
+@pytest.mark.long
 async def test_a_chat_ends_and_is_found_wanting_when_nobody_answers_any_more(
     make_cluster: ClusterFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ MEMORY = 0.2  # of a run's time is for looking at memory
 ROUND = 300  # inputs of a round in which memory is looked at, at most
 ENDLESS = 4 * 1024 * 1024  # bytes that one parser is fed with
 FAILURES = 5  # different ones, then it is enough
+MOST_KEPT = 30  # inputs that one run adds to the corpus
 SHRINKING = 300  # runs for making an input smaller
 
 
@@ -270,17 +271,22 @@ def shrunk(data: bytes, holds: Callable[[bytes], bool], runs: int = SHRINKING) -
 
 
 def minimal(target: Target, inputs: list[bytes], known: list[bytes]) -> list[bytes]:
-    """Of `inputs` those that reach what `known` and the ones before do not, made smaller."""
+    """Of `inputs` those that reach what `known` and the ones before do not, made smaller.
+
+    Those that reach lines come first: outcomes are many.
+    """
     kept: list[bytes] = []
     reached = _Reached(target)
     for data in known:
         reached.take(data)
-    for data in sorted(inputs, key=len):
-        new = reached.of(data) - reached.all
-        if new:
-            small = shrunk(data, lambda shorter, new=new: new <= reached.of(shorter), 100)  # type: ignore[misc]
-            reached.take(small)
-            kept.append(small)
+    for of in (reached.lines_of, reached.of):
+        for data in sorted(inputs, key=len):
+            new = of(data) - reached.all
+            if new:
+                kept.append(shrunk(data, lambda less, of=of, new=new: new <= of(less), 100))  # type: ignore[misc]
+                reached.take(kept[-1])
+            if len(kept) >= MOST_KEPT:
+                return kept
     return kept
 
 
@@ -292,17 +298,19 @@ class _Reached:
         self.all: set[Hashable] = set()
 
     def of(self, data: bytes) -> set[Hashable]:
-        lines: set[Line] = set()
         seen = coverage.of(self._target.modules)
         outcome: Hashable = None
         try:
             seen.begin()
             with contextlib.suppress(Exception, SystemExit):
                 outcome = self._target.run(data)
-            lines = seen.end()
+            lines: set[Line] = seen.end()
         finally:
             seen.close()
         return {*lines, ("outcome", outcome)}
+
+    def lines_of(self, data: bytes) -> set[Hashable]:
+        return {one for one in self.of(data) if one[0] != "outcome"}  # type: ignore[index]
 
     def take(self, data: bytes) -> None:
         self.all |= self.of(data)
@@ -327,4 +335,4 @@ def _walk(trace: TracebackType | None) -> Iterator[Line]:
 
 def _told(error: BaseException) -> str:
     lines = traceback.format_exception(error)
-    return "".join(lines[:1] + lines[-8:]).rstrip()
+    return "".join(lines if len(lines) < 10 else [lines[0], *lines[-8:]]).rstrip()

@@ -117,8 +117,11 @@ def _toml(option: settings.Option) -> str:
 
 
 def _flags(lines: bytes) -> Iterator[str]:
-    """The flags, but for another --config: what is read is what this target has written."""
-    for line in lines.split(b"\n"):
+    """The flags, but for another --config: what is read is what this target has written.
+
+    Not more than there are settings, or so: argparse needs quadratic time in their number.
+    """
+    for line in lines.split(b"\n")[:100]:
         if line and not line.startswith(b"--c"):
             yield os.fsdecode(line)
 

@@ -79,8 +79,8 @@ def which(text: object, *known: str) -> str:
 
 
 _WRONG = (
-    "unrecognized arguments", "expected one argument", "invalid choice", "are required", "ambiguous",
-    "ignored explicit argument", "not allowed with", "invalid", "usage:",
+    "unrecognized arguments", "expected one argument", "invalid choice", "are required",
+    "ambiguous", "ignored explicit argument", "not allowed with", "invalid", "usage:",
 )  # fmt: skip
 
 
