@@ -72,7 +72,7 @@ def _read(path: Path) -> dict[str, Account]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Account])
     except FileNotFoundError:
         return {}
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise OSError(errno.EINVAL, f"not a list of accounts ({error})", str(path)) from None
 
 

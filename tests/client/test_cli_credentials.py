@@ -72,16 +72,16 @@ def test_two_who_change_it_at_once_lose_nothing() -> None:
     assert all(credentials.find([f"{n}:1"]) == RITA for n in range(20))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"a:1": {"name": 1}}'])
-def test_what_cannot_be_understood_is_told_and_left_alone(home: Path, content: str) -> None:
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a:1": {"name": 1}}', b'a{"\xff"'])
+def test_what_cannot_be_understood_is_told_and_left_alone(home: Path, content: bytes) -> None:
     path = home / "hubbub" / "accounts.json"
     path.parent.mkdir()
-    path.write_text(content)
+    path.write_bytes(content)
     with pytest.raises(OSError, match=r"accounts\.json"):
         credentials.find(["a:1"])
     with pytest.raises(OSError, match=r"accounts\.json"):
         credentials.keep(["a:1"], RITA)
-    assert path.read_text() == content
+    assert path.read_bytes() == content
 
 
 def args(**given: object) -> argparse.Namespace:
