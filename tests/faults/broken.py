@@ -7,6 +7,7 @@ run there, one after another, until one does.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -78,6 +79,7 @@ def broken_copy(breakage: Breakage) -> Iterator[Path]:
 def run(command: Sequence[str], tree: Path) -> tuple[int, str]:
     """Run `python -m COMMAND` in a tree; its exit status and all that it wrote."""
     environ = clean_environment() | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ["HUBBUB_TEST_SLACK"] = os.environ.get("HUBBUB_TEST_SLACK", "1")
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=tree,

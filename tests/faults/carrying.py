@@ -118,7 +118,6 @@ class Side(asyncio.Protocol):
         self._stream = pair.link.stream()
         self._waiting: deque[tuple[float, Piece]] = deque()  # when it is due
         self._bytes = 0  # of what is waiting
-        self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._takes = True  # its own buffer has room
         self._gone = False
@@ -167,9 +166,8 @@ class Side(asyncio.Protocol):
     def _put(self, piece: Piece) -> None:
         if not piece:
             return
-        now = asyncio.get_running_loop().time()
-        self._due = max(self._due, now + self._pair.link.latency())  # in order
-        self._waiting.append((self._due, piece))
+        due = asyncio.get_running_loop().time() + self._pair.link.latency()
+        self._waiting.append((due, piece))  # what is due sooner than what is before it waits
         self._bytes += _size(piece)
         self.carry()
 

@@ -14,7 +14,8 @@ import pytest_asyncio
 
 import hubbub
 from hubbub import wire
-from tests.faults.carrying import BUFFER
+from tests.faults import links
+from tests.faults.carrying import BUFFER, Side
 from tests.faults.cluster import FaultyCluster
 from tests.faults.gauges import pss
 from tests.faults.links import CHOICES, Faults, Link as CarriedLink, Of
@@ -250,12 +251,17 @@ async def test_a_silent_link_is_as_silent_about_the_end_of_a_connection(carried:
     await carried.is_over()
 
 
+@pytest.mark.parametrize("connects", ["before", "meanwhile"])
 async def test_a_silent_link_keeps_no_more_than_a_buffer_and_loses_nothing(
-    carried: Carried,
+    carried: Carried, connects: str
 ) -> None:
     """Whoever sends is stopped by TCP, as on a network that carries nothing."""
-    client, server = await carried.connected()
-    await carried.link.hold()
+    if connects == "before":
+        client, _ = await carried.connected()
+        await carried.link.hold()
+    else:
+        await carried.link.hold()
+        client = await carried.connect()
     data = bytes(range(256)) * 2**17  # 32 MiB
     before = carried_memory(carried)
     client.send(data)
@@ -263,6 +269,8 @@ async def test_a_silent_link_keeps_no_more_than_a_buffer_and_loses_nothing(
     assert client.transport.get_write_buffer_size() > len(data) // 2
     assert carried_memory(carried) - before < 16 * BUFFER
     await carried.link.heal()
+    await eventually(lambda: len(carried.accepted) == 1)
+    server = carried.accepted[0]
     await eventually(lambda: len(server.received) == len(data), 20, what="all of it comes")
     assert server.received == data
     assert carried_memory(carried) - before < 16 * BUFFER
@@ -353,6 +361,12 @@ async def test_who_asks_is_not_given_the_answer_of_one_who_was_cancelled(carried
         with contextlib.suppress(asyncio.CancelledError):
             await asked
         assert await carried.proxy.ask(do="heal", link="link") == {}
+
+
+def test_a_link_carries_a_bounded_number_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "MOST", 2)
+    link = CarriedLink("link", 0, 0, bus=False, seed=0)
+    assert [isinstance(link._accept(), Side) for _ in range(3)] == [True, True, False]
 
 
 # --- which messages are lost ------------------------------------------------------------------

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.faults.results import record
 from tests.fuzz import corpus
 from tests.fuzz.engine import Failure, Fuzzer, Result, minimal
 from tests.fuzz.target import Target
@@ -33,12 +34,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--inputs", type=int, default=0, help="each, instead of --seconds")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
     parser.add_argument("--keep", action="store_true", help="add what reached anything new")
+    parser.add_argument("--record", action="store_true", help="keep it for docs/reliability.md")
     parser.add_argument("--input", type=Path, help="try only what is in this file")
     chosen = parser.parse_args(argv)
     unknown = set(chosen.targets) - set(TARGETS)
     if unknown:
         parser.error(f"there is no target {', '.join(sorted(unknown))}")
     results = [_run(TARGETS[name], chosen) for name in chosen.targets or TARGETS]
+    if chosen.record:
+        for result in results:
+            record("fuzz", result.target, result.as_data())
     return 1 if any(result.failures for result in results) else 0
 
 

@@ -55,6 +55,15 @@ class Result:
     held: int = 0  # bytes that one parser held
     failures: list[Failure] = dataclasses.field(default_factory=list)
 
+    def as_data(self) -> dict[str, object]:
+        """For the record of results."""
+        return {
+            "inputs": self.inputs,
+            "corpus": self.corpus,
+            "slowest_ms": round(self.slowest * 1000, 2),
+            "found": len(self.failures),
+        }
+
     def line(self) -> str:
         """All of it in one line."""
         rate = self.inputs / self.seconds if self.seconds else 0.0

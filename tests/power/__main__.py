@@ -11,6 +11,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from tests.faults import results
 from tests.power.moments import choose
 from tests.power.trial import record, summary, try_cuts, unlike
 
@@ -20,6 +21,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.power", description=__doc__)
     parser.add_argument("--cuts", type=int, default=200, help="how often (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--record", action="store_true", help="keep it for docs/reliability.md")
     parser.add_argument("--keep", type=Path, help="where to leave what broke a promise")
     chosen = parser.parse_args(argv)
     try:
@@ -33,7 +35,12 @@ def main(argv: list[str]) -> int:
         return 1
     cuts = choose(run.recording, run.talk, chosen.cuts, chosen.seed)
     verdict = try_cuts(run.recording, run.talk, cuts, keep=chosen.keep)
-    print("\n".join(summary(run, verdict)))
+    said = "\n".join(summary(run, verdict))
+    print(said)
+    if chosen.record:
+        found = len(verdict.faults)
+        result: dict[str, object] = {"cuts": chosen.cuts, "found": found, "summary": said}
+        results.record("power", f"{chosen.cuts} cuts, seed {chosen.seed}", result)
     return 1 if verdict.faults else 0
 
 

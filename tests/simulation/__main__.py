@@ -147,7 +147,7 @@ def main(argv: Sequence[str]) -> int:
     print(text)
     if chosen.record and not batch.failed:
         name = f"seeds {seeds.start} to {seeds.stop - 1}"
-        counts = {"seeds": batch.seeds, "findings": 0, "summary": text}
+        counts = {"seeds": batch.seeds, "found": 0, "summary": text}
         results.record("simulation", name, counts)
     return 1 if batch.failed else 0
 

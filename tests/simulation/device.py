@@ -259,11 +259,7 @@ class Device:
             self.rooms.forget()
             return
         self._guests += 1
-        for ask in self.asks.values():
-            if ask.sent and not ask.is_done:
-                ask.is_done = True
-                self.note(history.Unknown(self.world.now, self.client, ask.id.hex()))
-        self.asks.clear()
+        self._give_up()
         self._joins += self.rooms.forget()
 
     def _welcomed(self, frame: Frame) -> None:
@@ -343,7 +339,16 @@ class Device:
             self.rooms.answered(ask, seq, frame, comings=comings)
         ask.is_done = True
 
+    def _give_up(self) -> None:
+        """What was not answered never will be."""
+        for ask in self.asks.values():
+            if ask.sent and not ask.is_done:
+                ask.is_done = True
+                self.note(history.Unknown(self.world.now, self.client, ask.id.hex()))
+        self.asks.clear()
+
     def _is_gone(self) -> None:
         self.is_over = True
+        self._give_up()
         self.note(history.Over(self.world.now, self.client, "bye"))
         self.cut("bye")
