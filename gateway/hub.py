@@ -253,7 +253,7 @@ class Hub:
         while stream.in_step:
             only_logs = rooms.fetching > 0
             for answer, position in self._waiting.take(
-                stream.term, stream.position, only_logs=only_logs
+                stream.term, stream.position, only_logs=only_logs, logs=self._desk.logs
             ):
                 self._desk.act(answer, position)
             if not only_logs or rooms.fetching:

@@ -134,6 +134,7 @@ class People:
         self._rooms.drop_if_empty(room)
 
     def _enter(self, connection: Connection, room: Room, entry: Entry) -> None:
+        room.leavers.finish_one(connection)
         self._rooms.settle_one(room)
         joined = room.joined_frame(
             entry, self._rooms.epoch, _sender(connection), is_exact=room.reading is None

@@ -88,6 +88,12 @@ class Leavers:
                 del self._leavers[connection]
                 _push(connection, [*self._passage[leaver.since :], leaver.parted])
 
+    def finish_one(self, connection: Connection) -> None:
+        """Tell one that it is out, at once: it is about to come in again."""
+        leaver = self._leavers.pop(connection, None)
+        if leaver is not None:
+            _push(connection, [leaver.parted])
+
     def finish(self) -> None:
         """Tell those who are left that they are out; nothing more is read."""
         for connection, leaver in self._leavers.items():

@@ -32,6 +32,7 @@ class Replica:
     __slots__ = (
         "_count",
         "_last",
+        "as_of",
         "closed",
         "first",
         "head",
@@ -54,6 +55,7 @@ class Replica:
         self.private = snapshot.private
         self.roster = {person.sender: person for person in snapshot.roster}
         self.pair = {person.sender: person for person in snapshot.pair}
+        self.as_of = snapshot.head  # what the log says up to here is in roster and title already
         self.closed = False  # it is no more; another room may have its name by now
         self._count = snapshot.count
         self._last: bytes | None = None  # the newest numbered body; read only when asked for
@@ -79,7 +81,7 @@ class Replica:
             return False
         self.head = seq
         self._last = body
-        if kind == Kind.EVENT:
+        if kind == Kind.EVENT and seq > self.as_of:
             self._apply_event(_event.decode(body))
         return True
 
@@ -176,6 +178,7 @@ class Replica:
             elif (known.state, known.role, known.away) != (person.state, person.role, person.away):
                 changes.append(self._change(person, "state", at))
         self.roster = new
+        self.as_of = snapshot.head
         self.pair = {person.sender: person for person in snapshot.pair}
         self.first = snapshot.first
         self.title = snapshot.title

@@ -215,6 +215,7 @@ class Stream:
     def _hold(self, position: int, data: bytes) -> None:
         if position in self._held:
             return
+        unpack_stream(data)  # one that is none is refused now, not when its turn comes
         self._held[position] = data
         self._held_bytes += len(data)
         while self._held_bytes > HELD_BYTES:

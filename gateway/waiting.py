@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
 
 from hubbub.wire import Answer, Fetched
 
@@ -26,7 +27,9 @@ class Waiting:
             nos.update([answer.no for answer in fresh])
             self._bundles.append((term, position, fresh))
 
-    def take(self, term: int, position: int, *, only_logs: bool) -> list[tuple[Answer, int]]:
+    def take(
+        self, term: int, position: int, *, only_logs: bool, logs: Container[int] = ()
+    ) -> list[tuple[Answer, int]]:
         """The answers whose turn has come, each with its own position.
 
         Args:
@@ -35,7 +38,12 @@ class Waiting:
             position: up to which the stream is delivered.
             only_logs: whether a room's log is being read: its people lack what answers may speak
                 of, so all but those stretches wait on.
+            logs: the numbers of the questions for these, which may be answered by an error, too.
         """
+
+        def is_log(answer: Answer) -> bool:
+            return isinstance(answer.reply, Fetched) or answer.no in logs
+
         due: list[tuple[Answer, int]] = []
         later: deque[tuple[int, int, list[Answer]]] = deque()
         for bundle in self._bundles:
@@ -43,10 +51,9 @@ class Waiting:
                 continue
             held = bundle[2]
             if bundle[1] <= position:
-                now = [one for one in held if not only_logs or isinstance(one.reply, Fetched)]
+                now = [one for one in held if not only_logs or is_log(one)]
                 due += [(answer, bundle[1]) for answer in now]
-                held = [one for one in held if not isinstance(one.reply, Fetched)]
-                held = held if only_logs else []
+                held = [one for one in held if not is_log(one)] if only_logs else []
             if held:
                 later.append((term, bundle[1], held))
         self._bundles = later

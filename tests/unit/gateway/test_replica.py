@@ -131,3 +131,15 @@ def test_a_later_snapshot_shows_who_changed_meanwhile() -> None:
     ]
     assert (room.head, room.first, room.title, room.private) == (5, 2, "Newer", False)
     assert room.take_over(Snapshot(3, "den", 9, 2, 6, new, "Newer", False), 5) == []
+
+
+def test_what_a_later_snapshot_knows_already_is_not_undone_by_the_log_before_it() -> None:
+    """After a takeover the roster is newer than the entries that are read then."""
+    room = den()
+    newer = [ADA, Person(2, "Bob", role="owner")]
+    room.take_over(Snapshot(3, "den", 7, 1, 4, newer, "Newest", True), 0)
+    event(room, "role", whom=2, text="operator")
+    event(room, "topic", text="Older")
+    assert (roles(room)[2], room.title) == ("owner", "Newest")
+    event(room, "topic", text="Newer")
+    assert room.title == "Newer"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from gateway.stream import HELD_BYTES, Stream
+from hubbub.errors import RemoteProtocolError
 from hubbub.wire import Item, Kind, pack_stream
 
 
@@ -166,3 +168,11 @@ def test_what_concerns_one_person_is_found_again_with_its_place() -> None:
     assert [item.seq for item in stream.replay(5, 0, skip=1) or ()] == [1]
     stream.begin(5)
     assert stream.personal(7, 3, 4) is None
+
+
+def test_a_broken_batch_that_comes_too_early_is_refused_when_it_comes() -> None:
+    """Not when its turn is: then nobody expects an error."""
+    stream = begun(0)
+    with pytest.raises(RemoteProtocolError):
+        stream.offer(batch(2)[:-1], 0)
+    assert [each.position for each in stream.offer(batch(1), 0)] == [1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 
 from gateway.waiting import Waiting
-from hubbub.frames import Pong
+from hubbub.errors import Code
+from hubbub.frames import Error, Pong
 from hubbub.wire import Answer, Fetched
 
 numbers = st.integers(1, 30)
@@ -54,3 +55,12 @@ def test_answers_of_an_owner_that_is_no_more_are_dropped() -> None:
     waiting.add(1, 5, [answer(1)])
     assert waiting.take(2, 9, only_logs=False) == []
     assert len(waiting) == 0
+
+
+def test_a_question_for_a_log_that_is_refused_does_not_wait_for_that_log() -> None:
+    """Or the gateway would stand still until the question is given up."""
+    waiting = Waiting()
+    waiting.add(1, 0, [answer(1), Answer(2, Error(Code.UNAVAILABLE, "not now"))])
+    taken = waiting.take(1, 0, only_logs=True, logs={2})
+    assert [one.no for one, _ in taken] == [2]
+    assert [one.no for one, _ in waiting.take(1, 0, only_logs=False)] == [1]
