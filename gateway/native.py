@@ -61,6 +61,7 @@ _ref_decoder = msgspec.msgpack.Decoder(_OnlyRef)
 # Bytes that begin a map or array; a frame with no more of these than MAX_DEPTH is not too deep.
 _CONTAINERS = frozenset([*range(0x80, 0xA0), *range(0xDC, 0xE0)])
 _NOT_CONTAINERS = bytes(set(range(256)) - _CONTAINERS)
+_LARGEST_EXTENSION = b"\xc9\xff\xff\xff\xff"  # its length and the byte of its type wrap to 0 in C
 # The peer's fault, all of them: one error to the outside.
 _PEERS_FAULT = (msgpack.UnpackException, msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -161,7 +162,7 @@ class NativeProtocol:
         """How many bytes the next frame has, or None while it is not whole."""
         if self._scanner is None:
             length = self._skip()
-            if length is not None and length <= MAX_FRAME:
+            if length is not None and length <= MAX_FRAME and not self._wraps(length):
                 return length
             # Unfinished or broken. The scanner says which, as soon as the bytes can tell it.
             self._unpacker = None
@@ -181,6 +182,10 @@ class NativeProtocol:
             return None
         after: int = unpacker.tell()
         return after - before
+
+    def _wraps(self, length: int) -> bool:
+        """Whether the next frame may hold an extension of 4 GiB - 1: `skip` takes it for empty."""
+        return self._data.find(_LARGEST_EXTENSION, self._at, self._at + length) >= 0
 
     def _decode(self, data: bytes) -> ClientFrame | BadRequest:
         self.size = len(data)

@@ -79,7 +79,7 @@ def decode_entries(raw: list[msgspec.Raw]) -> list[Message | Event]:
     """
     try:
         return [_entries.decode(one) for one in raw]
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RemoteProtocolError(f"not a log entry: {error}") from None
 
 

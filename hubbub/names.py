@@ -7,13 +7,13 @@ import unicodedata
 from itertools import pairwise
 
 from hubbub.errors import Code, Refused
-from hubbub.visible import is_hidden
+from hubbub.visible import MARKS, hangs, is_hidden
 
 MAX_NAME = 32  # characters, after NFKC
 FORBIDDEN = frozenset(",:#@|/!*?")
 
 # Cc control, Cf format (zero-width, bidirectional), Cs surrogate, Co private, Cn unassigned,
-# Z* every separator. Mn and Me may not come first: they would hang on what stands before the name.
+# Z* every separator. What hangs may not come first: it would hang on what stands before the name.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
 _MARKS = frozenset({"Mn", "Me"})
 _MOST_MARKS = 4  # in a row, as UTS #39 has it
@@ -52,7 +52,7 @@ def check_name(name: str, what: str = "name") -> str:
                 f"a {what} may not contain white space or invisible characters"
                 f" (U+{ord(character):04X})",
             )
-    if unicodedata.category(normal[0]) in _MARKS:
+    if hangs(normal[0], unicodedata.category(normal[0])):
         raise Refused(Code.BAD_NAME, f"a {what} may not begin with a combining mark")
     if not normal.isascii():
         _check_writing(normal, what)
@@ -63,10 +63,12 @@ def _check_writing(name: str, what: str) -> None:
     """Refuse what no language writes, and is written to look like something else (UTS #39)."""
     from hubbub.scripts import mixes_scripts
 
-    run = 0
+    run = every = 0
     for before, character in pairwise("\0" + unicodedata.normalize("NFD", name)):
-        run = run + 1 if unicodedata.category(character) in _MARKS else 0
-        if run > _MOST_MARKS or (run and before == character):
+        category = unicodedata.category(character)
+        run = run + 1 if category in _MARKS else 0
+        every = every + 1 if hangs(character, category) else 0
+        if run > _MOST_MARKS or every > MARKS or (run and before == character):
             raise Refused(Code.BAD_NAME, f"a {what} may not pile up combining marks")
     zeros = {ord(digit) - unicodedata.decimal(digit) for digit in name if digit.isdecimal()}
     if len(zeros) > 1:

@@ -202,8 +202,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("left_after must be less than resume_within")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise ValueError("log_level must be DEBUG, INFO, WARNING or ERROR")
-        if not self.data:
-            raise ValueError("data must name a directory")
+        if not self.data or "\0" in self.data + self.bus_keys:
+            raise ValueError("data and bus_keys must name directories")
         self.listen_addresses()
 
     @property
@@ -296,7 +296,7 @@ def _convert(values: Mapping[str, Any]) -> Settings:
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, 5,000 digits
         raise ConfigError(f"settings file {path}: {error}") from None
 
 

@@ -20,12 +20,22 @@ _HIDDEN = (
     (0xE0100, 0xE01EF),
 )
 _JOINERS = "\u200c\u200d"  # shape several scripts, and join emoji to one
+_EMOJI_IN_WORDS = "0123456789\u2139"  # of letters and digits these alone are emoji, too
 _EMOJI_OR_TEXT = "\ufe0e\ufe0f"  # how a symbol is to be shown
 
 
 def is_hidden(character: str) -> bool:
     """Whether it shows nothing, though its category is that of a letter, mark or symbol."""
     return any(first <= ord(character) <= last for first, last in _HIDDEN)
+
+
+def hangs(character: str, category: str) -> bool:
+    """Whether it is drawn into the cell of what stands before: a mark, or a vowel or end of hangul.
+
+    Those of hangul are letters; whole syllables are other characters, with cells of their own.
+    """
+    jamo = "\u1160" <= character <= "\u11ff" or "\ud7b0" <= character <= "\ud7ff"
+    return jamo or category[0] == "M"
 
 
 def visible(text: str) -> str:
@@ -42,12 +52,13 @@ def visible(text: str) -> str:
     before = ""
     for character in text:
         category = unicodedata.category(character)
-        marks = marks + 1 if category in ("Mn", "Me") else 0
+        marks = marks + 1 if hangs(character, category) else 0
         if marks <= MARKS and _is_harmless(character, category, before):
             shown.append(character)
+            before = character
         else:
             shown.append(_escaped(character))
-        before = shown[-1][-1]  # an escaped one is no longer there to be joined or changed
+            before = ""  # an escaped one is no longer there to be joined or changed
     return "".join(shown)
 
 
@@ -55,7 +66,7 @@ def _is_harmless(character: str, category: str, before: str) -> bool:
     if category == "Cn":
         # New emoji are unassigned to an older Python; the rest may turn out to be anything.
         return "\U0001f000" <= character <= "\U0001faff"
-    if category in ("Mn", "Me") and not before:
+    if hangs(character, category) and not before:
         return False  # would hang on what stands before the text
     if category[0] == "C" or category in ("Zl", "Zp"):
         return character in _JOINERS and _is_joined(before)
@@ -75,9 +86,12 @@ def _is_joined(before: str) -> bool:
 def _is_variant(character: str, before: str) -> bool:
     """A selector that changes the looks of the symbol or ideograph it follows: one, no more."""
     if character in _EMOJI_OR_TEXT:
-        return before > " " and unicodedata.category(before)[0] in "SPN" and before != "\u2800"
+        if not before > " " or before == "\u2800":
+            return False
+        return before in _EMOJI_IN_WORDS or unicodedata.category(before)[0] in "SP"
     ideograph = "\u3400" <= before <= "\u9fff" or "\U00020000" <= before <= "\U0003fffd"
-    return ideograph and unicodedata.category(character) == "Mn"
+    # Those that Unicode keeps for ideographs; other hidden marks hide there as well as anywhere.
+    return ideograph and ("\ufe00" <= character <= "\ufe0d" or character >= "\U000e0100")
 
 
 def _escaped(character: str) -> str:

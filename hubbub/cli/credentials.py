@@ -72,7 +72,7 @@ def _read(path: Path) -> dict[str, Account]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Account])
     except FileNotFoundError:
         return {}
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # MsgspecError, or what is no UTF-8
         raise OSError(errno.EINVAL, f"not a list of accounts ({error})", str(path)) from None
 
 

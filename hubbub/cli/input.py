@@ -24,8 +24,11 @@ class LineCutter:
         *lines, rest = data.split(b"\n")
         done = []
         for line in lines:
-            self._keep(line)
-            done.append(self._take())
+            if self._rest:
+                self._keep(line)
+                done.append(self._take())
+            else:
+                done.append(_text(line[:LONGEST]))
         self._keep(rest)
         return done
 
@@ -39,7 +42,11 @@ class LineCutter:
     def _take(self) -> str:
         line = bytes(self._rest)
         self._rest.clear()
-        return line.removesuffix(b"\r").decode("utf-8", "replace")
+        return _text(line)
+
+
+def _text(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode("utf-8", "replace")
 
 
 async def lines_of(descriptor: int) -> AsyncIterator[str]:

@@ -178,8 +178,11 @@ class LineEditor:
 
 def _fit(line: str, columns: int) -> str:
     """As much of the line as one row has room for, before the mark of what is pending."""
-    while line and get_cwidth(line) > columns - 3:
-        line = line[:-1]
+    left = columns - 3
+    for at, character in enumerate(line):
+        left -= get_cwidth(character)  # of a whole line it would be kept for ever, as of a part
+        if left < 0:
+            return line[:at]
     return line
 
 

@@ -162,7 +162,7 @@ def _read(path: Path) -> Note | None:
         return msgspec.json.decode(path.read_bytes(), type=Note)
     except FileNotFoundError:
         return None
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:  # MsgspecError, or what is no UTF-8
         raise OutcomeUnknown(f"what earlier runs did cannot be read: {path}: {error}") from None
 
 

@@ -318,12 +318,12 @@ async def test_delay_is_added_each_way_and_order_is_kept(carried: Carried) -> No
 async def test_the_end_of_a_connection_is_delayed_like_its_bytes(carried: Carried) -> None:
     client, server = await carried.connected()
     await carried.link.delay(0.2)
-    begin = time.monotonic()
     client.send(b"last")
+    await server.gets(b"last")
+    begin = time.monotonic()
     client.transport.write_eof()
     await eventually(lambda: server.half_closed)
     assert time.monotonic() - begin > 0.2
-    assert server.received == b"last"
 
 
 async def test_more_than_a_buffer_is_never_on_its_way_and_yet_all_of_it_comes(

@@ -26,7 +26,8 @@ def quadratic(data: bytes) -> int:
     """Looks from each bracket to the end."""
     if len(data) % 7 == 3:
         raise DeclaredError
-    return sum(data.count(b"]", at) for at, byte in enumerate(data) if byte == ord("["))
+    brackets = [at for at, byte in enumerate(data) if byte == ord("[")]
+    return sum(len(data[at:].split(b"[")) for at in brackets for _ in range(5))
 
 
 def leaking(data: bytes) -> int:

@@ -234,7 +234,8 @@ class Addresses(Target):
             for host, port in pairs:
                 assert 0 <= port < 65536
                 shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-                assert settings.parse_address(shown) == (host, port), "read back as another"
+                if host == host.strip() != "":
+                    assert settings.parse_address(shown) == (host, port), "read back as another"
             outcomes.append(min(len(pairs), 3))
         for each in (self._without, self._with_keys):
             try:

@@ -342,7 +342,7 @@ class Device:
     def _give_up(self) -> None:
         """What was not answered never will be."""
         for ask in self.asks.values():
-            if ask.sent and not ask.is_done:
+            if ask.sent and not ask.is_done and ask.op != "bye":
                 ask.is_done = True
                 self.note(history.Unknown(self.world.now, self.client, ask.id.hex()))
         self.asks.clear()
