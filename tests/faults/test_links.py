@@ -504,6 +504,7 @@ async def test_a_batch_that_is_lost_on_its_way_to_one_gateway_is_shown_there_onc
     b.abort()
 
 
+@pytest.mark.long
 async def test_lines_are_shown_once_in_order_while_every_link_to_the_brokers_loses_messages(
     faulty: FaultyCluster,
 ) -> None:
@@ -521,6 +522,7 @@ async def test_lines_are_shown_once_in_order_while_every_link_to_the_brokers_los
     b.abort()
 
 
+@pytest.mark.long
 async def test_a_slow_link_to_a_gateway_makes_it_late_and_loses_nothing(
     faulty: FaultyCluster,
 ) -> None:
@@ -537,6 +539,7 @@ async def test_a_slow_link_to_a_gateway_makes_it_late_and_loses_nothing(
     b.abort()
 
 
+@pytest.mark.long
 async def test_a_client_whose_gateway_falls_silent_goes_to_another_and_lacks_nothing(
     faulty: FaultyCluster,
 ) -> None:
@@ -561,6 +564,7 @@ async def test_a_client_whose_gateway_falls_silent_goes_to_another_and_lacks_not
         assert (await faulty.link("clients gateway-2").count())["connections"] == before + 1
 
 
+@pytest.mark.long
 async def test_a_silent_broker_is_left_for_the_other_and_found_again(
     faulty: FaultyCluster,
 ) -> None:
@@ -582,6 +586,7 @@ async def test_a_silent_broker_is_left_for_the_other_and_found_again(
     b.abort()
 
 
+@pytest.mark.long
 async def test_people_find_a_gateway_that_was_killed_at_its_address_again(
     faulty: FaultyCluster,
 ) -> None:
@@ -596,6 +601,7 @@ async def test_people_find_a_gateway_that_was_killed_at_its_address_again(
     after.abort()
 
 
+@pytest.mark.long
 async def test_a_gateway_that_is_added_has_links_of_its_own(faulty: FaultyCluster) -> None:
     await faulty.add_gateway()
     assert [name for name in faulty.links if "gateway-3" in name] == [
