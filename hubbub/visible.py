@@ -80,7 +80,9 @@ def _is_joined(before: str) -> bool:
     if not before or is_hidden(before):
         return before in ("\ufe0e", "\ufe0f")
     category = unicodedata.category(before)
-    return category in ("So", "Sk", "Cn") or (category[0] in "LM" and "\u0590" < before < "\u1cff")
+    # Of the modifiers (Sk) only those of emoji, the colours of skin; "^" is one, too.
+    symbol = category in ("So", "Cn") or "\U0001f3fb" <= before <= "\U0001f3ff"
+    return symbol or (category[0] in "LM" and "\u0590" < before < "\u1cff")
 
 
 def _is_variant(character: str, before: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import files, typed, wires
+from tests.fuzz import files, servers, typed, wires
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, type[Target]] = {
@@ -13,7 +13,7 @@ TARGETS: dict[str, type[Target]] = {
         wires.BusToGateway,
         wires.StreamOfOwner,
         wires.Typing,
-        wires.Client,
+        servers.Client,
         files.Configuration,
         typed.Arguments,
         typed.Lines,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import subprocess
 import sys
@@ -304,6 +305,10 @@ BROKEN_ONCE = {
     "client: a log entry nested as deep as the stack just allows": [
         _page(depth) for depth in range(900, 1000, 4)
     ],
+    "client: seconds that are no number": [
+        frames.encoder.encode(frames.Moving(seconds)) for seconds in (math.nan, math.inf)
+    ]
+    + [frames.encoder.encode(frames.Error("limit", "wait", 1, math.nan))],
     "credentials: bytes in a text that are not UTF-8": [b'a{"\xff":', b'n{"body":"\xff"}'],
     "credentials: nested deeper than the stack": [
         b'a{"a":{"name":"a","device":"b","x":' + b"[" * 5000,
@@ -316,6 +321,7 @@ BROKEN_ONCE = {
         "߃\ufe0f".encode(),
         "\b\ufe0f\u200c".encode(),  # the digit is the last of an escape
     ],
+    "lines: a joiner hidden behind a sign": ["^\u200d".encode(), "`\u200d".encode()],
     "lines: a filler hidden behind an ideograph": ["㠀\u17b4".encode(), "漢\u034f".encode()],
     "lines: a mark with a place of its own at the very beginning": ["ြ".encode(), "ᅡ".encode()],
     "names: a mark with a place of its own at the very beginning": ["ြ".encode()],

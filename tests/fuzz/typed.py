@@ -35,8 +35,9 @@ from hubbub.names import check_name, direct_pair, direct_room, mentions, name_ke
 from hubbub.visible import visible
 from tests.fuzz import measure
 from tests.fuzz.mutate import Bytes, Text
+from tests.fuzz.servers import assert_harmless
 from tests.fuzz.target import Feed, Target, clipped, refused, which
-from tests.fuzz.wires import assert_harmless, cut
+from tests.fuzz.wires import cut
 from tests.hostile import HOSTILE
 from worker import query as worker_query, ranking
 from worker.query import folded, parse, spaced
