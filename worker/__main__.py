@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,10 +14,9 @@ from pathlib import Path
 
 from hubbub import logs, settings
 from hubbub.errors import ConfigError
+from worker.exits import EX_CONFIG, EX_TRY_LATER, START_AGAIN_AFTER
 from worker.lease import BEAT_EVERY, Lease, Watch
 from worker.version import SCHEMA, database_path, version_of
-
-EX_CONFIG = 78
 
 
 class _Leave(Exception):
@@ -26,24 +26,29 @@ class _Leave(Exception):
 def main(argv: list[str]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
     try:
-        chosen, number = settings.load(argv, process="worker")
-        identity = f"worker-{number}.{secrets.token_hex(3)}"
-        log = logs.setup(identity, chosen.log_level)
-        data = settings.make_data_dir(chosen)
-        version_of(database_path(data))
-        lease = open_lease(data)
-    except ConfigError as error:
-        print(f"worker: {error}", file=sys.stderr)
-        return EX_CONFIG
-    try:
-        stand_by(lease, chosen.hung_after, log)
-        return own(chosen, identity, lease, log)
+        return _serve(argv)
     except _Leave:
-        log.info("what=stopping")
+        logging.getLogger("hubbub").info("what=stopping")
         return 0
     except ConfigError as error:
         print(f"worker: {error}", file=sys.stderr)
         return EX_CONFIG
+    except sqlite3.OperationalError as error:
+        logging.getLogger("hubbub").error("what=database_failed why=%r", str(error))
+        time.sleep(START_AGAIN_AFTER)
+        return EX_TRY_LATER
+
+
+def _serve(argv: list[str]) -> int:
+    chosen, number = settings.load(argv, process="worker")
+    identity = f"worker-{number}.{secrets.token_hex(3)}"
+    log = logs.setup(identity, chosen.log_level)
+    data = settings.make_data_dir(chosen)
+    version_of(database_path(data))
+    lease = open_lease(data)
+    try:
+        stand_by(lease, chosen.hung_after, log)
+        return own(chosen, identity, lease, log)
     finally:
         lease.close()
 
@@ -81,11 +86,13 @@ def own(chosen: settings.Settings, identity: str, lease: Lease, log: logging.Log
 
     Raises:
         ConfigError: the database is not one that this program can work with.
+        sqlite3.OperationalError: it cannot be read now, and perhaps later.
     """
     path = database_path(chosen.data_dir)
-    migration = begin_migration(path) if version_of(path) < SCHEMA else None
-    # Heavy: a standby does without. Meanwhile the migration runs.
-    from worker import active
+    with lease.beating():
+        migration = begin_migration(path) if version_of(path) < SCHEMA else None
+        # Heavy: a standby does without. Meanwhile the migration runs.
+        from worker import active
 
     return active.run(chosen, identity, lease, log, migration)
 

@@ -20,16 +20,13 @@ from hubbub import wire
 from hubbub.bus import Bus, broker_addresses
 from hubbub.errors import ConfigError, LeaseLost
 from hubbub.settings import Settings
+from worker.exits import EX_TRY_LATER, START_AGAIN_AFTER
 from worker.lease import BEAT_EVERY, Lease
 from worker.searching import Searches
 from worker.shard import Shard
 from worker.store import Store
 from worker.version import database_path
 
-# Whoever watches us starts us again.
-EX_LEASE_LOST = 75
-EX_TRY_LATER = 75
-START_AGAIN_AFTER = 1.0  # seconds: or it would be tried in a busy loop
 BUS_WITHIN = 5.0  # seconds
 NOTE_FILE = "epoch"
 KEY_FILE = "operator.key"
@@ -152,7 +149,7 @@ class _Active:
             await serving
         except LeaseLost as error:
             self._log.error("what=lease_lost why=%r", str(error))
-            return EX_LEASE_LOST
+            return EX_TRY_LATER
         except (sqlite3.Error, SQLAlchemyError) as error:
             return await self._database_failed(error)
         finally:

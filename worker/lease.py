@@ -11,11 +11,14 @@ import os
 import select
 import signal
 import struct
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 LOCK_FILE = "worker.lock"
 BEAT_FILE = "worker.beat"
 BEAT_EVERY = 0.25  # seconds
+LOADED_WITHIN = 30.0  # seconds for a new holder to load what it needs
 DIES_WITHIN = 2.0  # seconds for a killed holder to be gone
 _BEAT = struct.Struct("!Q")
 
@@ -75,6 +78,28 @@ class Lease:
         """Say that the holder's loop turns."""
         self._beats += 1
         os.pwrite(self._beat, _BEAT.pack(self._beats), 0)
+
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Beat beside what there is no loop for yet, or a standby takes a busy machine for a hang.
+
+        For a while only: a holder that hangs here, too, is to be seen.
+        """
+        over = threading.Event()
+
+        def beat() -> None:
+            for _ in range(round(LOADED_WITHIN / BEAT_EVERY)):
+                self.beat()
+                if over.wait(BEAT_EVERY):
+                    return
+
+        thread = threading.Thread(target=beat, name="beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def read_beat(self) -> int:
         """How often the holders have beaten so far."""

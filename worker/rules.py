@@ -112,9 +112,7 @@ def decide(
         BrokenAskError: a bug of ours; nothing of the half-made plan may be used.
     """
     plan = Plan(state, known, at=at, now=now)
-    order = sorted(range(len(inputs)), key=lambda index: isinstance(inputs[index], Syncing))
-    for index in order:
-        each = inputs[index]
+    for index, each in sorted(enumerate(inputs), key=lambda one: isinstance(one[1], Syncing)):
         task = each.task if isinstance(each, Checked) else each
         try:
             if index in broken:

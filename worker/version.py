@@ -7,6 +7,13 @@ from pathlib import Path
 
 from hubbub.errors import ConfigError
 
+# What a full or failing disk and a lock lead to: it may pass, and says nothing of the database.
+PASSING = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+)
 SCHEMA = 3  # the number of the newest step in migrations/
 DATABASE = "hubbub.db"
 
@@ -21,6 +28,7 @@ def version_of(path: Path) -> int:
 
     Raises:
         ConfigError: it is no database of ours, cannot be read, or is of a newer program.
+        sqlite3.OperationalError: it cannot be read now, and perhaps later.
     """
     if not path.exists() or path.stat().st_size == 0:
         return 0
@@ -36,6 +44,9 @@ def version_of(path: Path) -> int:
             connection.close()
         version = int(row[0]) if row else 0
     except (sqlite3.Error, ValueError) as error:
+        # The low byte is the kind, the rest of it the details.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING:
+            raise
         raise ConfigError(f"database {path}: {error}") from None
     if version > SCHEMA:
         raise ConfigError(

@@ -20,7 +20,7 @@ from tests.simulation.disk import Disk, SimulatedStore, note_refused
 from tests.simulation.network import Network, SimulatedBus
 from tests.simulation.sockets import SimulatedConnection, Socket, Transport
 from tests.simulation.world import Killed, Loop, World
-from worker.active import START_AGAIN_AFTER
+from worker.exits import START_AGAIN_AFTER
 from worker.lookups import Input, task_of
 from worker.searching import Searches
 from worker.shard import Shard

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -132,3 +133,16 @@ def test_the_beat_goes_on_where_the_last_holder_stopped(tmp_path: Path) -> None:
     two.try_take()
     assert two.read_beat() > before
     two.close()
+
+
+async def test_a_new_holder_beats_while_it_has_no_loop_and_no_longer(tmp_path: Path) -> None:
+    """Or a standby on a busy machine would take it for one that hangs, and it the next one."""
+    lease = Lease(tmp_path)
+    assert lease.try_take()
+    with lease.beating():
+        before = lease.read_beat()
+        await eventually(lambda: lease.read_beat() >= before + 3)
+    after = lease.read_beat()
+    assert not any(thread.name == "beat" for thread in threading.enumerate())
+    assert lease.read_beat() == after
+    lease.close()

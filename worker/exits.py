@@ -1,0 +1,7 @@
+"""The exit statuses of a worker, for whoever starts it again or does not (supervisord.conf)."""
+
+from __future__ import annotations
+
+EX_CONFIG = 78  # only a person can mend it
+EX_TRY_LATER = 75  # start it again
+START_AGAIN_AFTER = 1.0  # seconds before it ends with that: or it would be tried in a busy loop
