@@ -88,6 +88,11 @@ class Asks(Generic[T]):
             return entry.deadline - self._within
         return None
 
+    def context(self, no: int) -> T | None:
+        """What request `no` was made with; None when it is not open any more."""
+        entry = self._open.get(no)
+        return None if entry is None else entry.context
+
     def answered(self, no: int) -> T | None:
         """Close request `no` and return its context; None when it is not open any more."""
         entry = self._open.pop(no, None)

@@ -64,11 +64,10 @@ class Pings:
 class Fetching:
     """A stretch of a room's log that this gateway lacks."""
 
-    __slots__ = ("no", "room_id")
+    __slots__ = ("room_id",)
 
     def __init__(self, room_id: int) -> None:
         self.room_id = room_id
-        self.no = 0  # of the question
 
 
 class Farewell:
@@ -114,7 +113,6 @@ class Desk:
         self._now = now
         self._wake = wake
         self._typed = typed
-        self.logs: set[int] = set()  # the numbers of open questions for a room's log
         self._pings: list[tuple[Connection, int, int]] = []
         self._settled: list[tuple[Connection, int]] = []  # answered here; the next turn may go on
         # Until then greetings may be old: this process was frozen, and who waited has gone on.
@@ -230,10 +228,12 @@ class Desk:
 
     def fetch(self, room_id: int, after: int) -> None:
         """Ask for a room's log above `after`."""
-        context = Fetching(room_id)
-        context.no = self._asks.add(Fetch(room_id, after), context, self._now())
-        self.logs.add(context.no)
+        self._asks.add(Fetch(room_id, after), Fetching(room_id), self._now())
         self._wake()
+
+    def is_of_log(self, answer: Answer) -> bool:
+        """Whether a room's log was asked for: it may have been refused."""
+        return isinstance(self._asks.context(answer.no), Fetching)
 
     def closing(self, connection: Connection) -> None:
         """A connection takes part no more: leave its rooms here, and tell the owner."""
@@ -263,7 +263,6 @@ class Desk:
                     connection.answer(_with_ref(reply, ref))
                     connection.answered(weight)
         elif isinstance(context, Fetching):
-            self.logs.discard(context.no)
             if isinstance(reply, Fetched):
                 self._rooms.fetched(reply.room_id, reply.events)
             else:
@@ -288,7 +287,6 @@ class Desk:
                     connection.answer(Error(Code.UNKNOWN, NO_ANSWER, ref))
                     connection.answered(weight)
             elif isinstance(context, Fetching):
-                self.logs.discard(context.no)
                 self._rooms.fetch_again(context.room_id)
 
     def _act_in_order(self, connection: Connection) -> None:

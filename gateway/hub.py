@@ -251,12 +251,10 @@ class Hub:
         """Act on the answers whose position has been delivered, in the order in which they came."""
         stream, rooms = self._stream, self._rooms
         while stream.in_step:
-            only_logs = rooms.fetching > 0
-            for answer, position in self._waiting.take(
-                stream.term, stream.position, only_logs=only_logs, logs=self._desk.logs
-            ):
+            only = self._desk.is_of_log if rooms.fetching else None
+            for answer, position in self._waiting.take(stream.term, stream.position, only=only):
                 self._desk.act(answer, position)
-            if not only_logs or rooms.fetching:
+            if only is None or rooms.fetching:
                 break
             rooms.settle()  # what was read stands before the answers that speak of it
         rooms.settle()

@@ -13,8 +13,6 @@ from hubbub.wire import Item, Kind
 HELD_BYTES = 1024 * 1024  # of what waits; beyond: it is read from the log, too
 
 _event = msgspec.msgpack.Decoder(Event)
-_OWN_DOING = ("parted",)
-_OTHERS_DOING = ("kicked", "banned")
 
 
 class Reading:
@@ -108,8 +106,8 @@ def _leads_out(event: Event, connection: Connection) -> bool:
     sender = session.sender if session is not None else 0
     return (
         event.kind == "closed"
-        or (event.kind in _OWN_DOING and event.sender == sender)
-        or (event.kind in _OTHERS_DOING and event.whom == sender)
+        or (event.kind == "parted" and event.sender == sender)
+        or (event.kind in ("kicked", "banned") and event.whom == sender)
     )
 
 

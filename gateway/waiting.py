@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable
 
-from hubbub.wire import Answer, Fetched
+from hubbub.wire import Answer
 
 
 class Waiting:
@@ -28,7 +28,7 @@ class Waiting:
             self._bundles.append((term, position, fresh))
 
     def take(
-        self, term: int, position: int, *, only_logs: bool, logs: Container[int] = ()
+        self, term: int, position: int, *, only: Callable[[Answer], bool] | None = None
     ) -> list[tuple[Answer, int]]:
         """The answers whose turn has come, each with its own position.
 
@@ -36,14 +36,9 @@ class Waiting:
             term: of the stream; those of an owner that is no more are dropped, since the same was
                 asked again.
             position: up to which the stream is delivered.
-            only_logs: whether a room's log is being read: its people lack what answers may speak
-                of, so all but those stretches wait on.
-            logs: the numbers of the questions for these, which may be answered by an error, too.
+            only: which do not have to wait for a room's log that is being read: its people lack
+                what the others may speak of. None: all.
         """
-
-        def is_log(answer: Answer) -> bool:
-            return isinstance(answer.reply, Fetched) or answer.no in logs
-
         due: list[tuple[Answer, int]] = []
         later: deque[tuple[int, int, list[Answer]]] = deque()
         for bundle in self._bundles:
@@ -51,9 +46,9 @@ class Waiting:
                 continue
             held = bundle[2]
             if bundle[1] <= position:
-                now = [one for one in held if not only_logs or is_log(one)]
+                now = held if only is None else [one for one in held if only(one)]
                 due += [(answer, bundle[1]) for answer in now]
-                held = [one for one in held if not is_log(one)] if only_logs else []
+                held = [] if only is None else [one for one in held if not only(one)]
             if held:
                 later.append((term, bundle[1], held))
         self._bundles = later
