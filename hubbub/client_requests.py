@@ -219,7 +219,7 @@ class Requests:
         self.limit = limit
         self.paused = True
         self.add(request)
-        return AGAIN_AFTER if limit.retry_after is None else max(limit.retry_after, 0.0)
+        return AGAIN_AFTER if limit.retry_after is None else limit.retry_after
 
     def unanswered(self) -> list[asyncio.Future[Any]]:
         """What is being waited for."""

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from hubbub.frames.base import MAX_TEXT, Frame, SecretFrame
+from hubbub.frames.base import MAX_TEXT, Frame, SecretFrame, Wait
 
 # --- parts -----------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class Error(Frame, frozen=True):
     code: str
     text: str
     ref: int | None = None
-    retry_after: float | None = None  # seconds
+    retry_after: Wait | None = None  # seconds
     epoch: int = 0  # with `epoch_changed`: today's
     head: int = 0  # with `epoch_changed`: today's
 

@@ -48,6 +48,8 @@ Limit: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 Seconds: TypeAlias = Annotated[
     int, Meta(ge=0, le=MAX_SECONDS, description="for how many seconds; 0: until it is taken back")
 ]
+# Bounded, since a timer is set to it: neither NaN nor infinity is within bounds.
+Wait: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_SECONDS, description="seconds")]
 Agent: TypeAlias = Annotated[
     str, Meta(max_length=64, description="what client this is, for the operator")
 ]

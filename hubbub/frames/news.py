@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from hubbub.frames.answers import Person
-from hubbub.frames.base import Frame
+from hubbub.frames.base import Frame, Wait
 
 
 class Message(Frame, frozen=True):
@@ -159,7 +159,7 @@ class Behind(Frame, frozen=True):
 class Moving(Frame, frozen=True):
     """This gateway is closing: resume elsewhere, any time within `within` seconds."""
 
-    within: float = 2.0
+    within: Wait = 2.0
 
 
 class Beat(Frame, frozen=True):
