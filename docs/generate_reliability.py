@@ -178,7 +178,9 @@ def _breakage_rows(kept: Kept) -> Iterable[list[str]]:
     results = kept.get("breakages", {})
     for breakage in BREAKAGES:
         found = results.get(breakage.name)
-        where = f"`{found['noticed_by']}`" if found else "not on record"
+        where = "not on record"
+        if found:
+            where = f"`{found['noticed_by']}`" if found["noticed_by"] else "**nobody**"
         lines = [line for line in found["said"] if not line.startswith("seed ")] if found else []
         said = "<br>".join(_cell(line) for line in lines[:2])
         yield [str(breakage.promise), breakage.what, where, said]

@@ -138,6 +138,11 @@ class Process:
         """Whether it runs (or is stopped)."""
         return self._popen is not None and self._popen.poll() is None
 
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs, or has not been started."""
+        return self._popen.poll() if self._popen is not None else None
+
     def output(self, *, ever: bool = False) -> str:
         """What it wrote since its last start; `ever`: since the first."""
         if not self.log.exists():

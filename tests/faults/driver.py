@@ -175,7 +175,7 @@ def main(argv: Sequence[str]) -> int:
     outcome = asyncio.run(_until_told(options, directory))
     print(outcome.summary())
     (directory / "outcome.json").write_bytes(msgspec.json.encode(outcome))
-    if chosen.record and outcome.ok:
+    if chosen.record:
         section = "soak" if chosen.soak else "runs"
         record(section, f"seed {chosen.seed}, {chosen.minutes:g} minutes", as_data(outcome))
     if outcome.ok and not chosen.keep:

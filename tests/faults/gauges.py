@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ class Gauge(msgspec.Struct, frozen=True):
     at: float  # seconds, CLOCK_MONOTONIC
     pid: int
     tasks: int
-    descriptors: int
+    descriptors: int  # open, besides the connections of clients, which come and go
     threads: int
     pss: int  # bytes
     objects: int  # that the garbage collector knows
@@ -40,6 +41,7 @@ class Gauges:
     """Takes readings in a thread of its own, once it knows the loop."""
 
     def __init__(self, control: Control) -> None:
+        self.connections: Callable[[], int] = lambda: 0  # of clients
         self._control = control
         self._loop: asyncio.AbstractEventLoop | None = None
         self._due = 0.0
@@ -66,7 +68,7 @@ class Gauges:
             time.monotonic(),
             os.getpid(),
             len(asyncio.all_tasks()),
-            len(list(Path("/proc/self/fd").iterdir())),
+            len(list(Path("/proc/self/fd").iterdir())) - self.connections(),
             threading.active_count(),
             pss(),
             len(gc.get_objects()),

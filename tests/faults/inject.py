@@ -137,14 +137,30 @@ def patch_bus(gauges: Gauges) -> None:
     Bus.start = started  # type: ignore[method-assign]
 
 
+def patch_gateway(gauges: Gauges) -> None:
+    """How many clients are connected, which is no growth."""
+    from gateway.hub import Hub
+
+    init = Hub.__init__
+
+    def made(self: Hub, *arguments: Any) -> None:
+        init(self, *arguments)
+        gauges.connections = lambda: self.connected
+
+    Hub.__init__ = made  # type: ignore[method-assign,assignment]
+
+
 def main(argv: list[str]) -> None:
     """Be the process."""
     kind, *arguments = argv
     number = arguments[arguments.index("--number") + 1]
     control = Control(Path(os.environ.pop(VARIABLE)), f"{kind}-{number}")
     if kind != "broker":
+        gauges = Gauges(control)
         patch_clock(control)
-        patch_bus(Gauges(control))
+        patch_bus(gauges)
+        if kind == "gateway":
+            patch_gateway(gauges)
     if kind == "worker":
         patch_worker(Faults(control))
     sys.argv = [kind, *arguments]

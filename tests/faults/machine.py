@@ -16,6 +16,7 @@ from tests.support import Process, eventually
 WATCH_EVERY = 0.1  # seconds between looks at who has died
 FIRES_WITHIN = 5.0  # seconds for a crash point to be passed
 ROOM_TO_LOG = 16 * 1024  # bytes that a worker may still write to its log while the disk is full
+EX_CONFIG = 78
 HEALED_WITHIN = 60.0  # seconds for every process to be ready again
 # What a worker whose database fails says of it.
 _EXPECTED = re.compile(
@@ -36,7 +37,8 @@ def shape_of(cluster: FaultyCluster) -> Shape:
 class Machine:
     """Hurts one cluster.
 
-    Whatever dies is started again, as a supervisor would, unless a step says that it is down.
+    Whatever dies is started again, as the supervisor would, unless a step says that it is down; one
+    that ends by itself with EX_CONFIG is not, as it would not be there (supervisord.conf).
 
     Args:
         clock: seconds since the run began.
@@ -106,7 +108,7 @@ class Machine:
 
     async def _start_the_dead(self) -> None:
         for process in self._cluster.processes:
-            if not process.alive and process not in self._down:
+            if not process.alive and process not in self._down and process.status != EX_CONFIG:
                 self._frozen.discard(process)
                 if process in self._cluster.gateways:
                     await self._cluster.start_gateway(process)
@@ -222,6 +224,8 @@ class Machine:
             await self._start_the_dead()
             return all(each.alive and "what=ready" in each.output() for each in cluster.processes)
 
+        stopped = [each.name for each in cluster.processes if each.status == EX_CONFIG]
+        assert not stopped, f"ended with {EX_CONFIG}, and nobody starts them again: {stopped}"
         await eventually(all_ready, HEALED_WITHIN, what="every process is ready again")
 
     @staticmethod

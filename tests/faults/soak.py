@@ -16,15 +16,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
-import psutil  # type: ignore[import-untyped]
 
-from tests.faults.gauges import Gauge, pss
+from tests.faults.gauges import Gauge
 
 MIB = 1024 * 1024
 HOUR = 3600.0  # seconds
@@ -44,36 +42,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # worker, gateway, broker
     incarnation: str  # one life of one process
     pss: int  # bytes, what is shared counted by its share
-    rss: int | None = None  # bytes
-    descriptors: int
+    descriptors: int  # open, besides the connections of clients
     threads: int
     tasks: int | None = None  # of asyncio
-
-
-def sample(processes: Mapping[int, str]) -> list[Sample]:
-    """Look at running processes from outside: pid -> kind. Those that are gone are left out."""
-    found = []
-    for pid, kind in processes.items():
-        try:
-            found.append(_sample_of(psutil.Process(pid), kind))
-        except (psutil.Error, OSError):
-            continue  # it has ended, maybe while it was looked at
-    return found
-
-
-def _sample_of(process: psutil.Process, kind: str) -> Sample:
-    began = process.create_time()
-    with process.oneshot():
-        return Sample(
-            at=time.monotonic(),
-            age=time.time() - began,
-            kind=kind,
-            incarnation=f"{process.pid}@{began:.2f}",
-            pss=pss(process.pid),  # ESRCH of one that nobody has waited for
-            rss=process.memory_info().rss,
-            descriptors=process.num_fds(),
-            threads=process.num_threads(),
-        )
 
 
 def of_gauges(name: str, gauges: Sequence[Gauge]) -> list[Sample]:

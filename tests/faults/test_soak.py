@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from random import Random
 
 import msgspec
@@ -20,9 +17,7 @@ from tests.faults.soak import (
     growths,
     of_gauges,
     pooled_slope,
-    sample,
 )
-from tests.support import clean_environment
 
 EVERY = 5.0  # seconds between samples
 
@@ -264,39 +259,3 @@ def test_readings_of_the_processes_themselves_become_lives() -> None:
     assert (first.age, second.age, third.age) == (0.0, 5.0, 0.0)
     assert first.incarnation == second.incarnation != third.incarnation
     assert (third.kind, third.tasks, third.descriptors, third.pss) == ("gateway", 6, 22, 7 * MIB)
-
-
-HOLDER = """\
-import os, sys
-held = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
-block = bytearray(os.urandom(1 << 20)) * 32
-print("ready", flush=True)
-sys.stdin.readline()
-"""
-
-
-def test_a_process_is_measured_from_outside_and_one_that_is_gone_is_left_out() -> None:
-    pipe = subprocess.PIPE
-    argv = [sys.executable, "-c", HOLDER]
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, env=clean_environment()) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        assert process.stdout.readline() == b"ready\n"
-        own, found = sample({os.getpid(): "test", process.pid: "holder"})
-        again = sample({process.pid: "holder"})[0]
-        process.stdin.close()
-    assert own.kind == "test"
-    assert 53 <= found.descriptors <= 60
-    assert found.threads == 1
-    assert found.rss is not None
-    assert 32 * MIB < found.pss <= found.rss < 100 * MIB
-    assert 0 <= found.age < 60
-    assert again.incarnation == found.incarnation != own.incarnation
-    assert sample({process.pid: "holder"}) == []
-
-
-def test_one_that_has_ended_and_was_not_waited_for_is_left_out() -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""], env=clean_environment())
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert sample({process.pid: "zombie"}) == []
-    process.wait()

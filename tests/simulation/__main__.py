@@ -145,9 +145,9 @@ def main(argv: Sequence[str]) -> int:
         show(seed, findings)
     text = summary(batch, time.monotonic() - began)
     print(text)
-    if chosen.record and not batch.failed:
+    if chosen.record:
         name = f"seeds {seeds.start} to {seeds.stop - 1}"
-        counts = {"seeds": batch.seeds, "found": 0, "summary": text}
+        counts = {"seeds": batch.seeds, "found": len(batch.failed), "summary": text}
         results.record("simulation", name, counts)
     return 1 if batch.failed else 0
 
