@@ -4,6 +4,9 @@ A test marked `@pytest.mark.background("tests.simulation", "--seeds", "10000")` 
 `python -m tests.simulation --seeds 10000` begun when the run begins. It is collected last, and its
 `job` fixture waits for the end. Jobs of one niceness are a lane: one runs after another. Those that
 need no clock take the default, the lowest priority; one with deadlines says `nice=5`, say.
+
+A job may be `pytest` with files of tests: in a run that has this job, they are run there alone.
+The last line of every job stands in the summary.
 """
 
 from __future__ import annotations
@@ -101,10 +104,14 @@ class Jobs:
 
     Args:
         wanted: their arguments, each with its niceness.
+        of_tests: what jobs that run tests are given besides.
     """
 
-    def __init__(self, wanted: Mapping[Arguments, int]) -> None:
-        self.all = {arguments: Job(arguments) for arguments in wanted}
+    def __init__(self, wanted: Mapping[Arguments, int], of_tests: Arguments = ()) -> None:
+        self.all = {
+            arguments: Job((*arguments, *of_tests) if arguments[0] == "pytest" else arguments)
+            for arguments in wanted
+        }
         self._lanes = [
             Lane([self.all[each] for each, nice in wanted.items() if nice == niceness], niceness)
             for niceness in sorted(set(wanted.values()))
@@ -123,8 +130,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Waiting for a background job comes last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to a job of tests what it runs; waiting for a job comes last."""
+    marks = [item.get_closest_marker("background") for item in items]
+    elsewhere = {
+        (ROOT / argument).resolve()
+        for mark in marks
+        if mark is not None and mark.args[0] == "pytest"
+        for argument in mark.args[1:]
+        if argument.startswith("tests/")
+    }
+    if elsewhere:
+        left = [item for item in items if not elsewhere & {item.path, *item.path.parents}]
+        config.hook.pytest_deselected(items=[item for item in items if item not in left])
+        items[:] = left
     items.sort(key=lambda item: item.get_closest_marker("background") is not None)
 
 
@@ -133,13 +152,24 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     marks = [item.get_closest_marker("background") for item in session.items]
     wanted = {mark.args: int(mark.kwargs.get("nice", NICEST)) for mark in marks if mark is not None}
     if wanted and not session.config.option.collectonly:
-        session.stash[_jobs] = Jobs(wanted)
+        more = ("--long",) if session.config.getoption("--long") else ()
+        session.config.stash[_jobs] = Jobs(wanted, of_tests=more)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    jobs = session.stash.get(_jobs, None)
+    jobs = session.config.stash.get(_jobs, None)
     if jobs is not None:
         jobs.end()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what each job came to."""
+    jobs = terminalreporter.config.stash.get(_jobs, None)
+    if jobs is not None:
+        terminalreporter.section("beside the tests")
+        for job in jobs.all.values():
+            last = (job.output.strip().splitlines() or ["it was not run"])[-1]
+            terminalreporter.line(f"{' '.join(job.arguments)}: {last.strip('= ')}")
 
 
 @pytest.fixture
@@ -147,5 +177,5 @@ def job(request: pytest.FixtureRequest) -> Job:
     """The background job of this test."""
     mark = request.node.get_closest_marker("background")
     assert mark is not None, "the test has no mark `background`"
-    found: Job = request.session.stash[_jobs].all[mark.args]
+    found: Job = request.config.stash[_jobs].all[mark.args]
     return found

@@ -17,6 +17,23 @@ def test_three_minutes_of_every_kind_of_fault_leave_a_conversation_exact(job: Jo
     print(job.passed())
 
 
+@pytest.mark.background(
+    "pytest",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "tests/faults/test_machine.py",
+    "tests/faults/test_links.py",
+    "tests/faults/test_links_cluster.py",
+    "tests/power",
+    "tests/client/test_selftest.py",
+    nice=5,
+)
+def test_each_fault_alone_every_link_power_cuts_and_the_selftest_pass_beside(job: Job) -> None:
+    """They wait most of the time, and have deadlines that a little company does not break."""
+    job.passed()
+
+
 @pytest.mark.long
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize("seed", [2, 3])
