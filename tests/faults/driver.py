@@ -31,7 +31,7 @@ from tests.faults.history import History, Phase
 from tests.faults.machine import Machine, shape_of
 from tests.faults.results import record
 from tests.faults.schedule import Schedule
-from tests.faults.soak import Growth, Sample, growths, of_gauges
+from tests.faults.soak import Sample, growths, of_gauges
 from tests.faults.verdict import Verdict
 from tests.support import slack
 
@@ -104,7 +104,7 @@ async def run(options: Options, directory: Path) -> Outcome:
     try:
         await cluster.start()
         if options.soak:
-            for process in (*cluster.gateways, *cluster.workers):
+            for process in cluster.processes:
                 cluster.control_of(process).wish(gauges=GAUGE_EVERY)
         machine = Machine(cluster, history, clock=clock)
         servers = [cluster.server(number) for number in range(options.gateways)]
@@ -129,13 +129,16 @@ async def run(options: Options, directory: Path) -> Outcome:
             await chat.finish()
         await cluster.stop()
         troubles = machine.unexpected(cluster.troubles())
-        growth = growth_of(cluster)
+        samples = samples_of(cluster)
+        growth = growths(samples)
     finally:
         await cluster.close()
         history.close()
         for name, text in cluster.outputs():
             (directory / f"{name}.log").write_text(text)
         cluster.remove()
+    if samples:
+        (directory / "samples.json").write_bytes(msgspec.json.encode(samples))
     verdict = check(history.records, heal_within=slack(HEAL_WITHIN))
     return Outcome(
         options=options,
@@ -152,12 +155,12 @@ async def run(options: Options, directory: Path) -> Outcome:
     )
 
 
-def growth_of(cluster: FaultyCluster) -> list[Growth]:
-    """How each kind of process has grown, as far as gauges were wished."""
+def samples_of(cluster: FaultyCluster) -> list[Sample]:
+    """What each process weighed in all its lives, as far as gauges were wished."""
     samples: list[Sample] = []
-    for process in (*cluster.gateways, *cluster.workers):
+    for process in cluster.processes:
         samples += of_gauges(process.name, gauges.read(cluster.control_of(process).gauges))
-    return growths(samples)
+    return samples
 
 
 def main(argv: Sequence[str]) -> int:

@@ -23,55 +23,68 @@ class Gauge(msgspec.Struct, frozen=True):
 
     at: float  # seconds, CLOCK_MONOTONIC
     pid: int
-    tasks: int
+    tasks: int | None  # of asyncio; None: the process has no loop
     descriptors: int  # open, besides the connections of clients, which come and go
     threads: int
-    pss: int  # bytes
+    memory: int  # bytes
     objects: int  # that the garbage collector knows
+    connections: int  # of clients
 
 
-def pss(pid: int | str = "self") -> int:
-    """The memory of a process in bytes, what is shared counted by its share."""
+def memory_of(pid: int | str = "self") -> int:
+    """What a process has for itself, in bytes.
+
+    Pages of files are left out: they are the kernel's to keep or to drop, and a process's share of
+    them changes when a neighbour ends.
+    """
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.M)
-    return int(found[1]) * 1024 if found else 0
+    return 1024 * sum(
+        int(size) for size in re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", rollup, re.M)
+    )
 
 
 class Gauges:
-    """Takes readings in a thread of its own, once it knows the loop."""
+    """Takes readings, by a thread of its own, once it is started."""
 
     def __init__(self, control: Control) -> None:
         self.connections: Callable[[], int] = lambda: 0  # of clients
         self._control = control
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = False
         self._due = 0.0
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin."""
-        if self._loop is None:
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Begin. The readings are taken in the loop of the process, if it has one."""
+        if not self._started:
+            self._started = True
             self._loop = loop
             threading.Thread(target=self._run, name="gauges", daemon=True).start()
 
     def _run(self) -> None:
-        while self._loop is not None and not self._loop.is_closed():
+        while self._loop is None or not self._loop.is_closed():
             every = self._control.read().gauges
             if every and time.monotonic() >= self._due:
                 self._due = time.monotonic() + every
                 try:
-                    self._loop.call_soon_threadsafe(self._read)
+                    if self._loop is None:
+                        self._read()
+                    else:
+                        self._loop.call_soon_threadsafe(self._read)
                 except RuntimeError:
                     return  # the loop has ended
             time.sleep(LOOK_EVERY)  # poll
 
     def _read(self) -> None:
+        connections = self.connections()
         gauge = Gauge(
             time.monotonic(),
             os.getpid(),
-            len(asyncio.all_tasks()),
-            len(list(Path("/proc/self/fd").iterdir())) - self.connections(),
+            len(asyncio.all_tasks()) if self._loop else None,
+            len(list(Path("/proc/self/fd").iterdir())) - connections,
             threading.active_count(),
-            pss(),
+            memory_of(),
             len(gc.get_objects()),
+            connections,
         )
         with self._control.gauges.open("ab") as file:
             file.write(msgspec.json.encode(gauge) + b"\n")

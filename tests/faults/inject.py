@@ -155,8 +155,12 @@ def main(argv: list[str]) -> None:
     kind, *arguments = argv
     number = arguments[arguments.index("--number") + 1]
     control = Control(Path(os.environ.pop(VARIABLE)), f"{kind}-{number}")
-    if kind != "broker":
-        gauges = Gauges(control)
+    gauges = Gauges(control)
+    if kind == "broker":
+        # As the broker itself will do: a thread that takes its signals would end it at once.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+        gauges.start()
+    else:
         patch_clock(control)
         patch_bus(gauges)
         if kind == "gateway":

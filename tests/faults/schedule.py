@@ -155,13 +155,19 @@ class Schedule(msgspec.Struct, frozen=True):
 
     @classmethod
     def soak(cls, seed: int, seconds: float, shape: Shape, every: float = 60.0) -> Schedule:
-        """One random kill every so many seconds, and nothing else."""
+        """One random kill every so many seconds, and nothing else.
+
+        Growth shows in long lives only. So in the first half the workers and the first gateway are
+        spared, in the second the brokers and the last gateway.
+        """
         random = Random(seed)
-        count = max(0, int(seconds / every - 0.5))
-        steps = [
-            Step((n + 0.5) * every, 0.5, "kill", random.choice(shape.processes))
-            for n in range(count)
-        ]
+        spared = {*shape.workers, shape.gateways[0]}, {*shape.brokers, shape.gateways[-1]}
+        steps = []
+        for n in range(max(0, int(seconds / every - 0.5))):
+            at = (n + 0.5) * every
+            spare = spared[at >= seconds / 2]
+            target = random.choice([name for name in shape.processes if name not in spare])
+            steps.append(Step(at, 0.5, "kill", target))
         return cls(seed, seconds, steps)
 
     def as_json(self) -> str:

@@ -6,6 +6,10 @@ together, each life with a level of its own (the "within" estimator of panel dat
 is started anew and small again thus says nothing; and what a young process gathers until its caches
 are full is left out (`warm_up`).
 
+The clients of a killed gateway come over to those that live, so the longer one lives the more it
+has, and each weighs something. What a client weighs is estimated in the same fit and taken out
+(Frisch and Waugh, Econometrica 1(4), 1933): what is left is growth with as many clients.
+
 Readings of one process resemble their neighbours, so the usual error of a slope would promise too
 much. It is widened in two ways, and the larger is used: by the correlation of neighbouring
 residuals (as for a first-order autoregression), and by how far the lives differ from each other
@@ -30,6 +34,7 @@ WARM_UP = 120.0  # seconds; the owner keeps its stream for 60, and caches fill b
 LEAST_SAMPLES = 30  # of one kind, after the warm-up
 LEAST_LIVES = 3  # for the differences between them to mean something
 LEAST_SECONDS = 300.0  # of life seen, after the warm-up, over all of a kind
+EXPLAINED = 1e-9  # share of time that clients may leave unexplained, and no slope is told
 MOST_LIKENESS = 0.98  # of neighbouring residuals, that the error is widened for
 SURE = 2.0  # errors of a slope: about 97 of 100, to one side
 
@@ -41,10 +46,12 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     age: float  # seconds since the process began
     kind: str  # worker, gateway, broker
     incarnation: str  # one life of one process
-    pss: int  # bytes, what is shared counted by its share
+    memory: int  # bytes
     descriptors: int  # open, besides the connections of clients
     threads: int
     tasks: int | None = None  # of asyncio
+    connections: int = 0  # of clients
+    objects: int = 0  # that the garbage collector knows
 
 
 def of_gauges(name: str, gauges: Sequence[Gauge]) -> list[Sample]:
@@ -56,10 +63,12 @@ def of_gauges(name: str, gauges: Sequence[Gauge]) -> list[Sample]:
             age=one.at - began.setdefault(one.pid, one.at),
             kind=name.partition("-")[0],
             incarnation=f"{name}/{one.pid}",
-            pss=one.pss,
+            memory=one.memory,
             descriptors=one.descriptors,
             threads=one.threads,
             tasks=one.tasks,
+            connections=one.connections,
+            objects=one.objects,
         )
         for one in gauges
     ]
@@ -84,16 +93,18 @@ class Slope(NamedTuple):
         return not enough or math.isnan(self.per_hour)
 
 
-Point: TypeAlias = tuple[float, float]  # seconds, value
+Moment: TypeAlias = tuple[float, float, float]  # seconds, value, clients
+Point: TypeAlias = tuple[float, float]  # seconds, value; from their means
 
 
-def pooled_slope(lives: Iterable[Sequence[Point]]) -> Slope:
+def pooled_slope(lives: Iterable[Sequence[Moment]]) -> Slope:
     """One slope common to all lives, a level for each. NaN of what has no two moments."""
-    centred = [_centred(life) for life in lives if len({at for at, _ in life}) > 1]
+    long_enough = [life for life in lives if len({at for at, _, _ in life}) > 1]
+    samples = sum(map(len, long_enough))
+    seconds = sum(max(life)[0] - min(life)[0] for life in long_enough)
+    centred = _without_clients([_centred(life) for life in long_enough])
     spread = sum(x * x for life in centred for x, _ in life)
-    samples = sum(map(len, centred))
-    seconds = sum(life[-1][0] - life[0][0] for life in centred)
-    if not spread:
+    if spread <= EXPLAINED * sum(x * x for life in long_enough for x, _, _ in _centred(life)):
         return Slope(math.nan, math.nan, samples, len(centred), seconds)
     slope = sum(x * y for life in centred for x, y in life) / spread
     left = [[(x, y - slope * x) for x, y in life] for life in centred]
@@ -101,17 +112,25 @@ def pooled_slope(lives: Iterable[Sequence[Point]]) -> Slope:
     return Slope(slope * HOUR, error * HOUR, samples, len(centred), seconds)
 
 
-def _centred(life: Sequence[Point]) -> list[Point]:
+def _centred(life: Sequence[Moment]) -> list[Moment]:
     ordered = sorted(life)
-    x_mean = sum(x for x, _ in ordered) / len(ordered)
-    y_mean = sum(y for _, y in ordered) / len(ordered)
-    return [(x - x_mean, y - y_mean) for x, y in ordered]
+    x_mean, y_mean, z_mean = (sum(each) / len(ordered) for each in zip(*ordered, strict=True))
+    return [(x - x_mean, y - y_mean, z - z_mean) for x, y, z in ordered]
+
+
+def _without_clients(lives: list[list[Moment]]) -> list[list[Point]]:
+    """What of time and value the number of clients does not tell."""
+    moments = [moment for life in lives for moment in life]
+    weight = sum(z * z for _, _, z in moments) or 1.0
+    of_x = sum(x * z for x, _, z in moments) / weight
+    of_y = sum(y * z for _, y, z in moments) / weight
+    return [[(x - of_x * z, y - of_y * z) for x, y, z in life] for life in lives]
 
 
 def _error_of_likeness(left: list[list[Point]], spread: float) -> float:
     """The usual error, widened as if there were fewer samples the more neighbours are alike."""
     squares = sum(e * e for life in left for _, e in life)
-    free = sum(map(len, left)) - len(left) - 1
+    free = sum(map(len, left)) - len(left) - 2
     if free <= 0:
         return math.inf
     if not squares:
@@ -144,7 +163,7 @@ class Measure(NamedTuple):
 # What leaks with every fault, at a fault a minute, grows by 60 an hour in all processes of a kind
 # that notice it; a few connections more or fewer do not.
 MEASURES = (
-    Measure("memory", "MiB", 1.0, lambda one: one.pss / MIB),
+    Measure("memory", "MiB", 1.0, lambda one: one.memory / MIB),
     Measure("descriptors", "descriptors", 12.0, lambda one: one.descriptors),
     Measure("tasks", "tasks", 12.0, lambda one: one.tasks),
 )
@@ -196,10 +215,10 @@ def growths(samples: Iterable[Sample], *, warm_up: float = WARM_UP) -> list[Grow
     return found
 
 
-def _lives(samples: Iterable[Sample], measure: Measure, warm_up: float) -> list[list[Point]]:
-    lives: dict[str, list[Point]] = defaultdict(list)
+def _lives(samples: Iterable[Sample], measure: Measure, warm_up: float) -> list[list[Moment]]:
+    lives: dict[str, list[Moment]] = defaultdict(list)
     for one in samples:
         value = measure.value(one)
         if value is not None and one.age >= warm_up:
-            lives[one.incarnation].append((one.at, value))
+            lives[one.incarnation].append((one.at, value, one.connections))
     return list(lives.values())

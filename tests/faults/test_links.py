@@ -15,7 +15,7 @@ import pytest_asyncio
 from hubbub import wire
 from tests.faults import links
 from tests.faults.carrying import BUFFER, Side
-from tests.faults.gauges import pss
+from tests.faults.gauges import memory_of
 from tests.faults.links import CHOICES, Faults, Link as CarriedLink, Of
 from tests.faults.ports import Ports
 from tests.faults.proxy import Link, Proxy
@@ -288,7 +288,7 @@ async def test_a_reader_that_stops_stops_the_sender_and_not_the_proxys_memory(
 
 def carried_memory(carried: Carried) -> int:
     """The proxy's memory, in bytes."""
-    return pss(carried.proxy.pid)
+    return memory_of(carried.proxy.pid)
 
 
 async def test_delay_is_added_each_way_and_order_is_kept(carried: Carried) -> None:

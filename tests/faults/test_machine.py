@@ -56,6 +56,15 @@ def test_a_soak_kills_once_a_minute_and_does_nothing_else() -> None:
     assert len(steps) >= 9
 
 
+def test_a_soak_kills_everything_and_of_each_kind_something_lives_for_half_of_it() -> None:
+    steps = Schedule.soak(1, 6000, SHAPE).steps
+    assert {step.target for step in steps} == {*SHAPE.processes}
+    for kind in (SHAPE.gateways, SHAPE.brokers, SHAPE.workers):
+        first = {step.target for step in steps if step.at < 3000}
+        second = {step.target for step in steps if step.at > 3000}
+        assert {*kind} - first or {*kind} - second
+
+
 # --- a real cluster -------------------------------------------------------------------------------
 
 

@@ -52,16 +52,19 @@ def lives(
     return found
 
 
-def _sample(number: int, at: float, age: float, pss: int, descriptors: int = 30) -> Sample:
+def _sample(
+    number: int, at: float, age: float, weight: int, descriptors: int = 30, connections: int = 0
+) -> Sample:
     name = f"worker-1/{number}"
     return Sample(
         at=at,
         age=age,
         kind="worker",
         incarnation=name,
-        pss=pss,
+        memory=weight,
         descriptors=descriptors,
         threads=3,
+        connections=connections,
     )
 
 
@@ -119,7 +122,7 @@ def test_lives_that_differ_are_not_suspected_for_one_or_two_of_them() -> None:
 def test_a_restart_is_not_taken_for_shrinking() -> None:
     """Each life leaks and the next begins small again: over all of them nothing grows."""
     leaking = lives(leak=8, noise=0.05)
-    mean = [sum(one.pss for one in leaking if one.at // 900 == n) for n in (0, 7)]
+    mean = [sum(one.memory for one in leaking if one.at // 900 == n) for n in (0, 7)]
     assert abs(mean[1] - mean[0]) / mean[0] < 0.5
     growth = memory(leaking)
     assert growth.says == "growing"
@@ -132,8 +135,8 @@ def test_a_smaller_successor_hides_no_leak() -> None:
     for number in range(6):
         for step in range(150):
             age = 120 + step * EVERY
-            pss = round((60 - 5 * number + 4 * age / 3600) * MIB)
-            found.append(_sample(number, number * 900 + age, age, pss))
+            weight = round((60 - 5 * number + 4 * age / 3600) * MIB)
+            found.append(_sample(number, number * 900 + age, age, weight))
     assert memory(found).says == "growing"
     assert memory(found).slope.per_hour == pytest.approx(4, abs=0.01)
 
@@ -210,6 +213,49 @@ def test_people_who_come_and_go_are_not_taken_for_descriptors_left_open() -> Non
     assert {one.measure.name: one.says for one in growths(found)}["descriptors"] == "ok"
 
 
+def coming_over(*, leak: float) -> list[Sample]:
+    """Gateways to which clients of a quarter of a MiB come over, and go again by themselves.
+
+    Args:
+        leak: MiB an hour, besides.
+    """
+    random = Random(5)
+    found = []
+    for number in range(6):
+        clients = 4
+        for age in range(0, 900, 5):
+            if age % 120 == 0:
+                clients += 6
+            elif age % 15 == 0:
+                clients -= random.randrange(2)
+            weight = 40 + clients / 4 + leak * age / 3600 + random.gauss(0, 0.05)
+            at = number * 900 + age
+            found.append(_sample(number, at, age, round(weight * MIB), connections=clients))
+    return found
+
+
+def test_clients_who_come_over_are_not_taken_for_a_leak() -> None:
+    without = [msgspec.structs.replace(one, connections=0) for one in coming_over(leak=0)]
+    assert memory(without).says == "growing"
+    assert memory(coming_over(leak=0)).says == "ok"
+
+
+def test_clients_who_come_over_hide_no_leak() -> None:
+    growth = memory(coming_over(leak=5))
+    assert growth.says == "growing"
+    assert growth.slope.per_hour == pytest.approx(5, abs=0.5)
+
+
+def test_where_clients_tell_the_time_nothing_is_concluded() -> None:
+    """One comes with every reading: whether time or they weigh cannot be told."""
+    found = [
+        _sample(number, number * 900 + age, age, 40 * MIB + 1000 * age, connections=age // 5)
+        for number in range(4)
+        for age in range(0, 900, 5)
+    ]
+    assert memory(found).says == "unclear"
+
+
 def test_each_kind_is_judged_alone() -> None:
     brokers = [
         msgspec.structs.replace(one, kind="broker", incarnation=f"b{one.incarnation}")
@@ -232,7 +278,7 @@ def test_without_noise_the_slope_is_exact_whatever_the_levels_and_the_order(
     slope: float, levels: list[float], order: list[int]
 ) -> None:
     found = pooled_slope(
-        [[(1e6 + at, level + slope * at / 3600) for at in order] for level in levels]
+        [[(1e6 + at, level + slope * at / 3600, 0.0) for at in order] for level in levels]
     )
     assert found.per_hour == pytest.approx(slope, abs=1e-3)
     assert found.error < 1e-2
@@ -253,9 +299,13 @@ def test_the_error_is_right_where_readings_are_independent() -> None:
 
 
 def test_readings_of_the_processes_themselves_become_lives() -> None:
-    readings = [Gauge(10.0, 7, 4, 20, 3, 5 * MIB, 100), Gauge(15.0, 7, 5, 21, 3, 6 * MIB, 100)]
-    successor = Gauge(30.0, 8, 6, 22, 3, 7 * MIB, 100)
+    readings = [
+        Gauge(10.0, 7, 4, 20, 3, 5 * MIB, 100, 9),
+        Gauge(15.0, 7, 5, 21, 3, 6 * MIB, 100, 9),
+    ]
+    successor = Gauge(30.0, 8, 6, 22, 3, 7 * MIB, 100, 12)
     first, second, third = of_gauges("gateway-2", [*readings, successor])
     assert (first.age, second.age, third.age) == (0.0, 5.0, 0.0)
     assert first.incarnation == second.incarnation != third.incarnation
-    assert (third.kind, third.tasks, third.descriptors, third.pss) == ("gateway", 6, 22, 7 * MIB)
+    assert (third.kind, third.tasks, third.descriptors) == ("gateway", 6, 22)
+    assert (third.memory, third.connections) == (7 * MIB, 12)
