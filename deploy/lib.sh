@@ -1,8 +1,8 @@
-# What deploy/up, deploy/down and deploy/test share. POSIX sh, read with `.`; the caller has set
-# $command to its own name and stands where the user called it.
+# What deploy/up, deploy/down, deploy/test and tests/faults/run share. POSIX sh, read with `.`; the
+# caller has set $command to its own name and stands where the user called it.
 
 fail() {
-    printf 'deploy/%s: %s\n' "$command" "$*" >&2
+    printf '%s: %s\n' "$command" "$*" >&2
     exit 1
 }
 
@@ -10,11 +10,11 @@ fail() {
 absolute() {
     case $1 in
         /*) printf '%s\n' "$1" ;;
-        *) printf '%s/%s\n' "$(pwd)" "$1" ;;
+        *) printf '%s/%s\n' "$(pwd | sed 's|^/$||')" "$1" ;;
     esac
 }
 
-root=$(cd "$(dirname "$0")/.." && pwd -P)
+root=$(cd "$(dirname "$0")" && until [ -e pyproject.toml ] || [ "$PWD" = / ]; do cd ..; done && pwd -P)
 if [ -n "${HUBBUB_DATA:-}" ]; then HUBBUB_DATA=$(absolute "$HUBBUB_DATA") && export HUBBUB_DATA; fi
 if [ -n "${HUBBUB_CONFIG:-}" ]; then
     HUBBUB_CONFIG=$(absolute "$HUBBUB_CONFIG") && export HUBBUB_CONFIG

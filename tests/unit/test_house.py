@@ -20,7 +20,14 @@ ARROWS = {"hubbub": set(), "gateway": {"hubbub"}, "broker": {"hubbub"}, "worker"
 PURE = ("frames", "names", "scripts", "visible", "errors")
 IMPURE = {"asyncio", "zmq", "socket", "time", "uvloop", "sqlalchemy"}
 LONGEST = 500  # lines; the usual module has less than half
-SCRIPTS = ("deploy/up", "deploy/down", "deploy/test", "deploy/run", "deploy/lib.sh")
+SCRIPTS = (
+    "deploy/up",
+    "deploy/down",
+    "deploy/test",
+    "deploy/run",
+    "deploy/lib.sh",
+    "tests/faults/run",
+)
 
 
 def imports(path: Path) -> Iterator[str]:
