@@ -132,6 +132,15 @@ async def test_a_python_that_is_named_must_be_the_environments(site: Site) -> No
     assert Path(sys.prefix, "stamp").exists()
 
 
+async def test_a_place_named_from_the_root_directory_is_the_same_place(
+    site: Site, directory: Path
+) -> None:
+    """The stamp of an environment tells where it is: `//venv` would be another one."""
+    (directory / "no-environment").touch()
+    refused = await site.run("up", venv=str(directory).removeprefix("/"))
+    assert f" {directory} is not empty" in refused.sentence
+
+
 async def test_down_needs_no_environment(site: Site, directory: Path) -> None:
     """One who forgets HUBBUB_VENV can stop the cluster all the same."""
     await site.up()
