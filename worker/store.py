@@ -16,7 +16,6 @@ from worker.lookups import Wanted
 from worker.messages import edit_of
 from worker.plan import Auditing, Known, Plan, Reading
 from worker.records import FOREVER, AuditRow, Done, EventRow, Presence
-from worker.schema import events
 from worker.state import State
 from worker.writing import write
 
@@ -36,7 +35,10 @@ _AUDIT = (
     'SELECT id, at, "by", by_name, action, target, text FROM audit WHERE id < ?'
     " ORDER BY id DESC LIMIT ?"
 )
-_ENTRY = "SELECT room, seq, kind, sender, at, count, body FROM events WHERE room = ? AND seq = ?"
+_ENTRIES = "SELECT room, seq, kind, sender, at, count, body FROM events WHERE room = ? AND seq "
+_ENTRY = _ENTRIES + "= ?"
+_AFTER = _ENTRIES + "> ? ORDER BY seq LIMIT ?"
+_BEFORE = _ENTRIES + "< ? ORDER BY seq DESC LIMIT ?"
 _REACTION = "SELECT 1 FROM reactions WHERE room = ? AND seq = ? AND sender = ? AND reaction = ?"
 INDEX_AT_ONCE = 200  # messages, in a step of its own between turns
 
@@ -230,15 +232,12 @@ class Store:
         return [(number, AuditRow(*row)) for number, *row in rows]
 
     def _read(self, reading: Reading) -> list[EventRow]:
-        query = sa.select(events)
-        query = query.where(events.c.room == reading.room).limit(reading.limit)
         if reading.after is not None:
-            query = query.where(events.c.seq > reading.after).order_by(events.c.seq)
+            query, bound = _AFTER, reading.after
         else:
-            if reading.before is not None:
-                query = query.where(events.c.seq < reading.before)
-            query = query.order_by(events.c.seq.desc())
-        return [EventRow(*row) for row in self._connection.execute(query)]
+            query, bound = _BEFORE, FOREVER if reading.before is None else reading.before
+        rows = self._raw.execute(query, (reading.room, bound, reading.limit))
+        return [EventRow(*row) for row in rows]
 
     # --- between turns --------------------------------------------------------------------
 
