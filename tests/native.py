@@ -148,14 +148,23 @@ class RawClient(asyncio.Protocol):
 
     def send(self, t: str, **fields: Any) -> asyncio.Future[Fields]:
         """Send a request; its answer comes as the result, an `error` as such, too."""
-        self._ref += 1
-        answer = asyncio.get_running_loop().create_future()
-        self._answers[self._ref] = answer
+        return self.send_all({"t": t, **fields})[0]
+
+    def send_all(self, *requests: Fields) -> list[asyncio.Future[Fields]]:
+        """Send requests in one piece; their answers."""
+        first = self._ref + 1
+        self._ref += len(requests)
+        answers = [asyncio.get_running_loop().create_future() for _ in requests]
         if self._closed.done():
-            answer.set_exception(ClosedError("the connection is over"))
-            return answer
-        self.transport.write(msgpack.packb({"t": t, "ref": self._ref, **fields}))
-        return answer
+            for answer in answers:
+                answer.set_exception(ClosedError("the connection is over"))
+            return answers
+        self._answers.update(enumerate(answers, first))
+        pack = msgpack.packb
+        self.transport.write(
+            b"".join(pack({"ref": ref, **fields}) for ref, fields in enumerate(requests, first))
+        )
+        return answers
 
     def send_bytes(self, data: bytes) -> None:
         """Send bytes as they are."""

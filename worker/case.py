@@ -77,7 +77,8 @@ class Case(NamedTuple):
         """Note what the request's id has led to."""
         frame = self.task.ask.frame
         key = self.person.sender, frame.id  # type: ignore[union-attr]
-        self.plan.done[key] = Done(self.digest, self.plan.at, room, seq)
+        done = Done(self.digest, self.plan.at, room, seq)
+        self.plan.note_done(self.task, key, done, self.settings.request_within)
 
     def ok(self, room: Draft | Room | None = None, seq: int = 0) -> None:
         """Note that it is done, and answer so."""

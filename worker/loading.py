@@ -14,6 +14,7 @@ from worker.note import Note
 from worker.presence import together
 from worker.records import (
     Account,
+    Decided,
     Device,
     Invite,
     Mark,
@@ -48,6 +49,11 @@ def load(connection: sa.Connection, now: float) -> State:
         state.put_device(Device(*device))
     for sender, room, seq, messages in connection.execute(sa.select(schema.marks)):
         state.marks[sender, room] = Mark(seq, messages)
+    decided = schema.decided.c
+    for session, gateway, no in connection.execute(
+        sa.select(decided.session, decided.gateway, decided.no)
+    ):
+        state.decided[session] = Decided(gateway, no)
     unread: dict[tuple[int, int], list[int]] = defaultdict(list)
     mentions = schema.mentions
     for sender, room, seq in connection.execute(sa.select(mentions).order_by(mentions.c.seq)):

@@ -20,7 +20,7 @@ from worker.draft import Draft
 from worker.log import note
 from worker.moderation import audit
 from worker.plan import Plan, Rewrite
-from worker.records import Done, EventRow, Mark, Room, RoomKind, digest_of, key_of
+from worker.records import EventRow, Mark, Room, RoomKind, digest_of, key_of
 
 _change = msgspec.structs.replace
 _encode = frames.encoder.encode
@@ -71,8 +71,7 @@ def say(case: Case, frame: Say) -> None:
     )
     seq = plan.append(draft, Kind.MESSAGE, sender, _encode(message))
     _mark(plan, draft, sender, Mark(seq, draft.count))
-    plan.done[sender, frame.id] = Done(case.digest, at, draft.id, seq)
-    plan.answer(case.task, Ok(0, draft.name, seq, at))
+    case.ok(draft, seq)
 
 
 def _check_reply(plan: Plan, room: int | None, reply: int) -> None:

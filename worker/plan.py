@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
@@ -15,6 +16,7 @@ from worker.query import Query
 from worker.records import (
     NO_MARK,
     AuditRow,
+    Decided,
     Device,
     Done,
     EventRow,
@@ -162,6 +164,8 @@ class Plan:
         self.reactions: dict[tuple[int, int, int, str], bool] = {}
         self.audit: list[AuditRow] = []
         self.done: dict[tuple[int, bytes], Done] = {}
+        self.refused: set[int] = set()  # sessions, of which a request was
+        self.decided: dict[int, Decided] = {}  # by session
         self.items: list[Item] = []
         self.answers: list[Answered] = []
         self.readings: list[Reading] = []
@@ -270,6 +274,11 @@ class Plan:
         found = (self.device(id) for id in sorted(ids))
         return [each for each in found if each is not None and each.sender == sender]
 
+    def was_refused(self, task: Task) -> bool:
+        """Whether an owner before has refused it, if it is not known as done."""
+        decided = self.state.decided.get(task.ask.session)
+        return decided is not None and decided.gateway == task.gateway and task.ask.no <= decided.no
+
     # --- changing -------------------------------------------------------------------------
 
     def draft(self, id: int) -> Draft:
@@ -318,6 +327,19 @@ class Plan:
         """Add a session or change it."""
         self.sessions[session.id] = session
 
+    def note_done(self, task: Task, key: tuple[int, bytes], done: Done, within: float) -> None:
+        """Keep what a request has led to.
+
+        Args:
+            key: sender and id.
+            within: seconds after which no gateway asks any more for what was refused.
+        """
+        self.done[key] = done
+        session = task.ask.session
+        refused = self.state.refused.get(session, -math.inf)
+        if session in self.refused or self.now - refused < within:
+            self.decided[session] = Decided(task.gateway, task.ask.no)
+
     def append(self, draft: Draft, kind: Kind, sender: int, body: bytes) -> int:
         """Put one entry into a room's log; `draft` has its number already. Returns the number."""
         seq = draft.head
@@ -349,6 +371,7 @@ class Plan:
             head=head,
         )
         self.answers.append(Answered(task, Answer(task.ask.no, error), True))
+        self.refused.add(task.ask.session)
 
     # --- making it true -------------------------------------------------------------------
 
@@ -365,6 +388,7 @@ class Plan:
         for draft in self.drafts.values():
             # After the people: who is a member no longer has no rank to lose.
             _apply_changes(state, state.rooms[draft.id], draft)
+        state.note_refused(self.refused, self.now)
         for id, device in self.devices.items():
             if device is None:
                 state.drop_device(id)

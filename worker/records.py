@@ -219,6 +219,17 @@ class Room:
         return self.invites.get(sender)
 
 
+class Decided(NamedTuple):
+    """Up to where an owner before has decided the requests of a session through one gateway.
+
+    What is not in `done` up to there was refused, whatever would be said of it now: else a line
+    that was refused could be done after one that was said later.
+    """
+
+    gateway: str
+    no: int  # of an ask
+
+
 class Done(NamedTuple):
     """What a request with an id has led to: kept for 7 days, so that asking again is harmless.
 

@@ -162,6 +162,10 @@ def _decide(
     if done is not None and not isinstance(frame, _GRANTED):
         _answer_again(plan, task, done)
         return
+    if digest and done is None and checked is None and plan.was_refused(task):
+        raise Refused(
+            Code.NOT_ALLOWED, "this was refused, and why is not known any more; ask again"
+        )
     session = plan.session(ask.session)
     person = plan.person(session.sender) if session is not None else None
     if session is None or person is None or session.generation != ask.generation:

@@ -68,6 +68,17 @@ done = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# The newest request of a session that is in `done`, where another was refused shortly before it. By
+# this a new owner, which knows of no refusals, tells what was refused from what was never decided.
+decided = sa.Table(
+    "decided",
+    metadata,
+    sa.Column("session", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("gateway", sa.String, nullable=False),
+    sa.Column("no", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
 # A guest's name stands with its session; an account's with the account.
 # A session that is over keeps its row for a day, without name and token: its requests that were
 # done are answered as such even then.

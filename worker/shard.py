@@ -305,6 +305,7 @@ class Shard:
             task = task_of(each)
             if task is not None and not isinstance(task.ask.frame, Lost):
                 tenure.refuse(task, error)
+                tenure.state.note_refused([task.ask.session], self._loop.time())
             else:
                 news.append(each)  # what has happened, whether it can be stored now or later
         tenure.flush()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterable
 
 from hubbub import names
 from worker.records import (
     NO_MARK,
+    Decided,
     Device,
     Invite,
     Mark,
@@ -48,6 +50,8 @@ class State:
         self.mentions: dict[tuple[int, int], tuple[int, ...]] = {}  # unread, rising
         self.invited_to: dict[int, set[int]] = {}  # rooms by sender
         self.restricted: set[int] = set()  # open rooms with bans or mutes, over or not
+        self.refused: dict[int, float] = {}  # session -> when a request of it was, monotonic clock
+        self.decided: dict[int, Decided] = {}  # by session: what owners before have left
         self.events = 0
         # Since when, on the monotonic clock. The clock only rises, so the order of entry is the
         # order of the deadlines and the first is always the next to be due.
@@ -195,9 +199,14 @@ class State:
             queue = self.gone if session.presence is Presence.GONE else self.left
             queue[session.id] = now
 
+    def note_refused(self, sessions: Iterable[int], now: float) -> None:
+        """Requests of these sessions were refused."""
+        self.refused.update({id: now for id in sessions if id in self.sessions})
+
     def end_session(self, id: int) -> None:
         """Forget a session."""
         old = self.sessions.pop(id, None)
+        self.refused.pop(id, None)
         if old is not None:
             self._unindex(old, None)
 

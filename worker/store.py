@@ -272,6 +272,7 @@ class Store:
                     "DELETE FROM sessions WHERE presence = ? AND changed_at < ?",
                     (Presence.OVER, at - KEEP_OVER),
                 )
+                raw.execute("DELETE FROM decided WHERE at < ?", (at - KEEP_OVER,))
             raw.execute("COMMIT")
         finally:
             self._roll_back()

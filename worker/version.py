@@ -14,7 +14,7 @@ PASSING = (
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_FULL,
 )
-SCHEMA = 3  # the number of the newest step in migrations/
+SCHEMA = 4  # the number of the newest step in migrations/
 DATABASE = "hubbub.db"
 
 

@@ -20,6 +20,11 @@ _INSERT_DONE = (
     " ON CONFLICT (sender, id) DO UPDATE SET digest = excluded.digest, at = excluded.at,"
     " room = excluded.room, seq = excluded.seq"
 )
+_PUT_DECIDED = (
+    "INSERT INTO decided (session, gateway, no, at) VALUES (?,?,?,?)"
+    " ON CONFLICT (session) DO UPDATE SET gateway = excluded.gateway, no = excluded.no,"
+    " at = excluded.at"
+)
 _INSERT_ROOM = (
     "INSERT INTO rooms (id, shard, name, name_key, first, made_at, kind, title, closed_at)"
     " VALUES (?,?,?,?,?,?,?,?,?)"
@@ -86,6 +91,9 @@ def write(raw: sqlite3.Connection, plan: Plan) -> None:
         index.add(raw, plan.events)
     if plan.done:
         raw.executemany(_INSERT_DONE, [(*key, *done) for key, done in plan.done.items()])
+    if plan.decided:
+        rows = [(session, *decided, plan.at) for session, decided in plan.decided.items()]
+        raw.executemany(_PUT_DECIDED, rows)
     if plan.marks:
         _write_marks(raw, plan)
     rare = plan.people or plan.sessions or plan.devices

@@ -152,6 +152,19 @@ BREAKAGES: tuple[Breakage, ...] = (
         (_SIMULATION, _MACHINE),
     ),
     Breakage(
+        "decide_refusals_anew",
+        2,
+        "a new owner decides anew what its predecessor has refused, though more was said since",
+        (
+            Edit(
+                "worker/rules.py",
+                "    if digest and done is None and checked is None and plan.was_refused(task):\n",
+                "    if False:\n",
+            ),
+        ),
+        (_pytest("tests/faults/test_machine.py"),),
+    ),
+    Breakage(
         "forget_the_repeat",
         3,
         "a gateway asks once and never again",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,6 +17,7 @@ from tests.faults.control import POINTS, REFUSALS
 from tests.faults.history import Fault, History
 from tests.faults.machine import Machine, shape_of
 from tests.faults.schedule import ACTIVE, ALL, MAKERS, Schedule, Shape, Step
+from tests.native import RawClient
 from tests.support import eventually, slack
 
 SHAPE = Shape(
@@ -143,6 +145,30 @@ async def test_a_worker_that_dies_at_any_point_of_a_turn_loses_nothing(
     assert talk.faults() == [f"crash {point}"]
     assert talk.cluster.control_of(worker).crashed.read_text() == point
     assert talk.cluster.active_worker is not worker
+
+
+@pytest.mark.parametrize("point", ["after_commit", "after_publish"])
+async def test_what_was_refused_is_not_done_after_what_was_said_later(
+    talk: Talk, point: str
+) -> None:
+    """The owner dies before anybody is answered; its successor is asked all of it again."""
+    cluster = talk.cluster
+    client = await RawClient.open(("127.0.0.1", cluster.port(0)), "Ann")
+    cluster.control_of(cluster.active_worker).wish(crash=point)
+    answers = client.send_all(
+        {"t": "say", "room": "den", "text": "too early", "id": os.urandom(16)},
+        {"t": "join", "room": "den", "id": os.urandom(16)},
+        {"t": "say", "room": "den", "text": "in time", "id": os.urandom(16)},
+    )
+    async with asyncio.timeout(slack(20)):
+        refused, joined, said = await asyncio.gather(*answers)
+    assert len([worker for worker in cluster.workers if not worker.alive]) == 1
+    assert (refused["t"], joined["t"], said["t"]) == ("error", "roster", "ok")
+    assert refused["code"] == "not_allowed"
+    await client.say("den", "later")
+    texts = [each["text"] for each in await client.log("den") if each["t"] == "message"]
+    assert texts == ["in time", "later"]
+    client.abort()
 
 
 @pytest.mark.parametrize("how", REFUSALS)

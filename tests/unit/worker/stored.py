@@ -96,5 +96,10 @@ def told(state: State) -> dict[str, object]:
     }
     # Clocks begin anew; the order of deadlines is all that is kept of them.
     clocks = {"gone": set(state.gone), "left": set(state.left)}
-    plain = {name: value for name, value in vars(state).items() if not name.startswith("_")}
+    fresh = {"refused", "decided"}  # of this owner, and of those before
+    plain = {
+        name: value
+        for name, value in vars(state).items()
+        if not name.startswith("_") and name not in fresh
+    }
     return {**plain, **clocks, "rooms": rooms, "present": state.present()}

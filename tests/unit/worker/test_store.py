@@ -12,7 +12,7 @@ import pytest
 
 from hubbub import frames
 from hubbub.errors import LeaseLost
-from hubbub.frames import Bye, Hello, Join, Leave, Nick, Say
+from hubbub.frames import Bye, Error, Hello, Join, Leave, Nick, Ok, Say
 from hubbub.wire import OwnerFrame
 from tests.unit.worker.looking import new
 from tests.unit.worker.stored import Stored, told
@@ -211,6 +211,70 @@ def test_what_was_done_before_is_known_to_a_new_owner(stored: Stored) -> None:
     assert after == before
     assert again.state.rooms[1].head == 900
     again.store.close()
+
+
+def refused_then_done(stored: Stored, *, wait: float = 0.0) -> tuple[Person, list[Task]]:
+    """Somebody says a line where they are not, comes in, and says another; the three tasks."""
+    stored.person("ann", "den")
+    bob = stored.person("bob")
+    early = stored.task(Say(0, os.urandom(16), "den", "early"), bob)
+    rest = [
+        stored.task(Join(0, os.urandom(16), "den"), bob),
+        stored.task(Say(0, os.urandom(16), "den", "late"), bob),
+    ]
+    (answer,) = stored.turn(early)
+    assert isinstance(answer.reply, Error)
+    stored.now += wait
+    stored.turn(*rest)
+    return bob, [early, *rest]
+
+
+def test_a_new_owner_does_not_do_what_was_refused_before_something_else_was_done(
+    stored: Stored,
+) -> None:
+    """“What one connection says in one room stands in the order it said it.”"""
+    _, tasks = refused_then_done(stored)
+    again = stored.reloaded()
+    replies = [answer.reply for answer in again.turn(*tasks)]
+    assert [type(reply) for reply in replies] == [Error, frames.Roster, Ok]
+    assert again.state.rooms[1].count == 1
+    again.store.close()
+
+
+def test_what_a_new_owner_is_asked_for_the_first_time_it_decides(stored: Stored) -> None:
+    """Also if it has the very words of what was refused, or comes through another gateway."""
+    bob, (early, *_) = refused_then_done(stored)
+    again = stored.reloaded()
+    again.no = stored.no
+    (anew,) = again.turn(again.task(early.ask.frame, bob))
+    assert isinstance(anew.reply, Ok)
+    frame = Say(0, os.urandom(16), "den", "elsewhere")
+    (elsewhere,) = again.turn(
+        early._replace(gateway="g2", ask=msgspec.structs.replace(early.ask, frame=frame))
+    )
+    assert isinstance(elsewhere.reply, Ok)
+    again.store.close()
+
+
+def test_nothing_is_noted_of_what_was_refused_too_long_ago_to_be_asked_again(
+    stored: Stored,
+) -> None:
+    within = stored.settings.request_within
+    refused_then_done(stored, wait=within + 1)
+    assert stored.reloaded().state.decided == {}
+
+
+def test_what_was_noted_of_refusals_is_forgotten_after_a_day(stored: Stored) -> None:
+    refused_then_done(stored)
+    outside = sqlite3.connect(stored.directory / "hubbub.db", isolation_level=None)
+    assert outside.execute("SELECT count(*) FROM decided").fetchone()[0] == 1
+    outside.execute("UPDATE decided SET at = (unixepoch() - 23 * 3600) * 1000")
+    stored.store.prune()
+    assert outside.execute("SELECT count(*) FROM decided").fetchone()[0] == 1
+    outside.execute("UPDATE decided SET at = (unixepoch() - 25 * 3600) * 1000")
+    stored.store.prune()
+    assert outside.execute("SELECT count(*) FROM decided").fetchone()[0] == 0
+    outside.close()
 
 
 def test_hellos_of_before_are_known_to_a_new_owner(stored: Stored) -> None:
