@@ -162,7 +162,7 @@ BREAKAGES: tuple[Breakage, ...] = (
                 "    if False:\n",
             ),
         ),
-        (_pytest("tests/faults/test_machine.py"),),
+        (_SIMULATION, _pytest("tests/faults/test_machine.py")),
     ),
     Breakage(
         "forget_the_repeat",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import cast
 
@@ -16,15 +16,13 @@ from gateway.hub import Hub
 from gateway.listener import Listener
 from hubbub.errors import LeaseLost
 from hubbub.settings import Settings
-from tests.simulation.disk import Disk, SimulatedStore, note_refused
+from tests.simulation.disk import Disk, SimulatedStore
 from tests.simulation.network import Network, SimulatedBus
 from tests.simulation.sockets import SimulatedConnection, Socket, Transport
 from tests.simulation.world import Killed, Loop, World
 from worker.exits import START_AGAIN_AFTER
-from worker.lookups import Input, task_of
 from worker.searching import Searches
 from worker.shard import Shard
-from worker.tenure import Tenure
 
 STANDBY = (0.05, 0.45)  # seconds until the standby has noticed that the lock is free
 AGAIN = (0.3, 1.5)  # seconds until a process that has ended is started again
@@ -169,18 +167,6 @@ class Gateway(Process):
         self.loop.kill()
 
 
-class ObservedShard(Shard):
-    """The real one; what it refuses since nothing can be stored is noted."""
-
-    refused: set[bytes]
-
-    async def _refuse(self, tenure: Tenure, inputs: Sequence[Input]) -> None:
-        for each in inputs:
-            if (task := task_of(each)) is not None:
-                note_refused(task, self.refused)
-        await super()._refuse(tenure, inputs)
-
-
 class Worker(Process):
     """One worker that has become the owner."""
 
@@ -196,7 +182,7 @@ class Worker(Process):
         """As worker/active.py, without signals, files, and a thread for searches."""
         cluster, loop = self.cluster, self.loop
         thread = cast(Executor, None)  # the loop has its own way to do it
-        shard = self.shard = ObservedShard(
+        shard = self.shard = Shard(
             cluster.settings,
             self.name,
             self.bus,
@@ -204,9 +190,8 @@ class Worker(Process):
             self.log,
             searches=cast(Searches, None),  # nobody searches
         )
-        shard.refused = cluster.refused
         await self.bus.start()
-        store = await loop.run_in_executor(thread, SimulatedStore, cluster.disk, cluster.refused)
+        store = await loop.run_in_executor(thread, SimulatedStore, cluster.disk)
         try:
             await shard.begin(store)
             self.log.info("what=ready role=active term=%d", store.term)
@@ -243,7 +228,6 @@ class Cluster:
     """All processes.
 
     Attributes:
-        refused: the ids of requests that an owner has refused, whether it could tell so or not.
         keep_down: until then nobody replaces a dead worker: all of them are down.
     """
 
@@ -254,7 +238,6 @@ class Cluster:
         self.network = Network(world)
         self.gateways: list[Gateway] = []
         self.keep_down = 0.0
-        self.refused: set[bytes] = set()
         self._ids = 0
         self._workers = 0
         self.worker: Worker | None = None

@@ -328,9 +328,6 @@ class Device:
             kind = history.Refused(now, self.client, id, code) if certain else None
             self.note(kind or history.Unknown(now, self.client, id))
         else:
-            if ask.id in self._cluster.refused:
-                # An owner refused it and could tell nobody; its successor did not.
-                self.note(history.Unknown(now, self.client, id))
             seq = frame.get("seq", 0) if frame["t"] == "ok" else 0
             self.note(history.Answered(now, self.client, id, seq))
             if seq:

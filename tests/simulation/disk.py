@@ -9,19 +9,15 @@ from __future__ import annotations
 import functools
 import sqlite3
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 
-from hubbub.frames import Error
-from hubbub.wire import Answer
-from worker.lookups import Wanted
 from worker.migrate import migrate
-from worker.plan import Known, Plan, Task
 from worker.records import token_hash
-from worker.store import Store, Turn
+from worker.store import Store
 
 EPOCH = 4711
 NAMES = ("ann", "bert", "cleo", "dora", "emil")  # none looks like another
@@ -151,38 +147,15 @@ def alchemy(disk: Disk) -> sa.Connection:
 class SimulatedStore(Store):
     """The real store on a disk of a run. What is not there: files, and so the note beside them,
     their locks, and the index of words, which is kept between turns.
-
-    Args:
-        refused: takes the ids of requests that are refused. A refusal is stored nowhere: when
-            nobody could be told of it, the next owner may do what was asked, and then it stands
-            behind what the same connection has said since.
     """
 
-    def __init__(self, disk: Disk, refused: set[bytes]) -> None:
-        self._refused = refused
+    def __init__(self, disk: Disk) -> None:
         self._noted = _NOWHERE
         self._connection = alchemy(disk)
         self._raw = disk
         self.term = 0
         self._loaded = False
         self._prune_from = (-1, b"")
-
-    def turn(
-        self,
-        strangers: Collection[int],
-        wanted: Callable[[Mapping[int, int]], Wanted],
-        decide: Callable[[Known], Plan],
-    ) -> Turn:
-        """As the real one does; what is refused is noted."""
-
-        def noted(known: Known) -> Plan:
-            plan = decide(known)
-            for task, outcome, _ in plan.answers:
-                if isinstance(outcome, Answer) and isinstance(outcome.reply, Error):
-                    note_refused(task, self._refused)
-            return plan
-
-        return super().turn(strangers, wanted, noted)
 
     def close(self) -> None:
         """The disk stays."""
@@ -193,13 +166,6 @@ class SimulatedStore(Store):
     def index(self, limit: int = 0) -> bool:
         """Nobody searches."""
         return True
-
-
-def note_refused(task: Task, refused: set[bytes]) -> None:
-    """Note the id of a request, if it has one."""
-    id = getattr(task.ask.frame, "id", None)
-    if id is not None:
-        refused.add(id)
 
 
 def rows(disk: Disk, query: str) -> list[tuple[Any, ...]]:
