@@ -289,6 +289,14 @@ class Desk:
             elif isinstance(context, Fetching):
                 self._rooms.fetch_again(context.room_id)
 
+    def outdate(self, position: int) -> None:
+        """A sync has told who is in which room at `position`: no answer before it tells more."""
+        for connection in self._people.sessions.values():
+            for request in connection.changes:
+                if request.answer is not None:
+                    answer = msgspec.structs.replace(request.answer[0], rooms=[], inside=False)
+                    request.answer = answer, position
+
     def _act_in_order(self, connection: Connection) -> None:
         """Act on answered joins and leaves as far as none before them is open.
 

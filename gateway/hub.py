@@ -186,6 +186,7 @@ class Hub:
             return
         self._people.synced(frame)
         batches = self._stream.begin(frame.position)
+        self._desk.outdate(frame.position)
         self._asks.begin(frame.term, self._loop.time())
         for batch in batches:
             self._deliver(batch)

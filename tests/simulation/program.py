@@ -147,9 +147,19 @@ class Program:
         elif device.person == owner and kind < 0.7:
             device.ask(asking.topic(self._new_id(), DEN, self._text(device)))
         elif DEN not in rooms.inside and device.is_account:
-            device.ask(asking.join(self._new_id(), DEN))
+            self._enter(device, asking.join(self._new_id(), DEN))
         elif LOBBY in rooms.inside and kind < 0.85:
             device.ask(asking.leave(self._new_id(), LOBBY))
         else:
             since = rooms.left.get(LOBBY) if LOBBY not in rooms.inside else None
-            device.ask(asking.join(self._new_id(), LOBBY, since=since, epoch=rooms.epoch))
+            since_then = asking.join(self._new_id(), LOBBY, since=since, epoch=rooms.epoch)
+            self._enter(device, since_then)
+
+    def _enter(self, device: Device, join: Ask) -> None:
+        """Come in; who is in a hurry speaks at the door, and again right after it."""
+        hurry = self._world.random.random() < 0.4
+        if hurry:
+            device.ask(asking.say(self._new_id(), join.room, self._text(device)))
+        device.ask(join)
+        if hurry:
+            device.ask(asking.say(self._new_id(), join.room, self._text(device)))

@@ -55,6 +55,7 @@ FOUND = {
     "acknowledge_before_commit": {"lost", "altered", "doubled"},
     "publish_before_commit": {"altered", "answers", "phantom"},
     "skip_the_gap_check": {"reader"},
+    "decide_refusals_anew": {"order"},
     "forget_what_was_done": {"doubled", "id_twice"},
     "forget_the_repeat": {"late"},
     "drop_the_barrier": {"barrier", "order", "reader"},

@@ -445,6 +445,31 @@ async def test_a_join_on_its_way_at_a_sync_ends_in_the_room(stage: Stage) -> Non
     assert told(ann) == ["joined lobby", "for Ann", "still for Ann"]
 
 
+async def test_a_join_that_an_owner_before_has_answered_brings_nothing_of_then_back(
+    stage: Stage,
+) -> None:
+    """It had to wait for an older one, and that for the next owner: she was put out meanwhile."""
+    owner = stage.owner
+    (rita,) = await stage.people("Rita")
+    ann = await login(stage, "Ann")
+    first = os.urandom(16)
+    owner.silent_on = lambda frame: isinstance(frame, frames.Join) and frame.id == first
+    joins = [ann.send("join", room="den", id=key) for key in (first, os.urandom(16))]
+    await ann.ping()
+    assert not joins[1].done()
+    owner.rooms["den"].people.clear()
+    owner.new_term()
+    owner.repeat_position()
+    await rita.ping()
+    owner.silent_on = lambda frame: False
+    assert [(await join)["t"] for join in joins] == ["roster"] * 2
+    owner.publish([owner.message("den", "not for Ann")])
+    answer = await rita.join("den")
+    assert [person["name"] for person in answer["members"]] == ["Rita"]
+    await ann.ping()
+    assert told(ann) == ["parted den: parted"] * 2
+
+
 async def test_while_a_log_is_read_people_come_and_go_in_their_places(stage: Stage) -> None:
     """“Nobody is shown an event at a number when not entitled”, and nobody misses one."""
     owner = stage.owner
