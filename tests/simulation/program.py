@@ -157,7 +157,11 @@ class Program:
 
     def _enter(self, device: Device, join: Ask) -> None:
         """Come in; who is in a hurry speaks at the door, and again right after it."""
-        hurry = self._world.random.random() < 0.4
+        chance = self._world.random
+        hurry = chance.random() < 0.4
+        for _ in range(chance.choice((0, 0, 0, 1, 2)) if join.room == LOBBY else 0):
+            device.ask(asking.join(self._new_id(), join.room))
+            device.ask(asking.leave(self._new_id(), join.room))
         if hurry:
             device.ask(asking.say(self._new_id(), join.room, self._text(device)))
         device.ask(join)
