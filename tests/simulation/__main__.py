@@ -97,11 +97,11 @@ def summary(batch: Batch, seconds: float) -> str:
     others = ("asks", "barriers", "behind", "frames lost", "frames doubled", "processes")
     counted = ", ".join(f"{counts[what]:,} {what}" for what in others)
     return (
-        f"{batch.seeds:,} seeds in {seconds:.0f} s, {batch.simulated:,.0f} s simulated:"
-        f" {len(batch.failed)} found something\n"
         f"{counted}\n"
         f"{sum(faults.values()):,} faults: "
         + ", ".join(f"{count:,} {kind}" for kind, count in faults.items())
+        + f"\n{batch.seeds:,} seeds in {seconds:.0f} s, {batch.simulated:,.0f} s simulated:"
+        f" {len(batch.failed)} found something"
     )
 
 
