@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from hubbub.frames.base import MAX_TEXT, Frame, SecretFrame, Wait
+from hubbub.frames.base import MAX_TEXT, Elapsed, Frame, SecretFrame, Wait
 
 # --- parts -----------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class GatewayInfo(Frame, frozen=True):
 
     gateway: str
     sessions: int = 0
-    silent_for: float = 0.0  # seconds since the owner heard of it
+    silent_for: Elapsed = 0.0  # seconds since the owner heard of it
 
 
 # --- answers ---------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ class Report(Frame, frozen=True):
     term: int
     position: int  # of the stream
     epoch: int
-    uptime: float  # seconds since the owner took over
+    uptime: Elapsed  # seconds since the owner took over
     rooms: int = 0
     sessions: int = 0
     events: int = 0  # stored since the database was made

@@ -50,6 +50,8 @@ Seconds: TypeAlias = Annotated[
 ]
 # Bounded, since a timer is set to it: neither NaN nor infinity is within bounds.
 Wait: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_SECONDS, description="seconds")]
+# Bounded in the same way, since it is printed as JSON, which has neither of the two.
+Elapsed: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
 Agent: TypeAlias = Annotated[
     str, Meta(max_length=64, description="what client this is, for the operator")
 ]

@@ -18,6 +18,8 @@ from tests.fuzz.target import Feed, Target, clipped
 from tests.fuzz.wires import cut
 from tests.hostile import dangers
 
+_NO_JSON = re.compile(r'(?<!\\)": -?(?:NaN|Infinity)\b')  # the value of a field
+
 
 class Client(Target):
     """Frames of the server, or RemoteProtocolError; and what a person is shown of them is harmless.
@@ -136,5 +138,6 @@ def _shown(frame: frames.ServerFrame) -> list[str]:
     for entry in entries:
         if not isinstance(entry, frames.Page | frames.Found):  # those are taken apart first
             lines.append(render.json_line(entry))
+            assert not _NO_JSON.search(lines[-1]), "a number that JSON has not"
         lines += [line for line in (render.line_of(entry), render.time_of(entry)) if line]  # type: ignore[arg-type]
     return lines

@@ -309,6 +309,15 @@ BROKEN_ONCE = {
         frames.encoder.encode(frames.Moving(seconds)) for seconds in (math.nan, math.inf)
     ]
     + [frames.encoder.encode(frames.Error("limit", "wait", 1, math.nan))],
+    "client: a report printed as JSON that is none": [
+        frames.encoder.encode(frames.Report(1, "w", 1, 1, 1, up, gateways=[one]))
+        for up, one in (
+            (math.nan, frames.GatewayInfo("g")),
+            (math.inf, frames.GatewayInfo("g")),
+            (1.0, frames.GatewayInfo("g", 1, math.nan)),
+            (1.0, frames.GatewayInfo("g", 1, -math.inf)),
+        )
+    ],
     "credentials: bytes in a text that are not UTF-8": [b'a{"\xff":', b'n{"body":"\xff"}'],
     "credentials: nested deeper than the stack": [
         b'a{"a":{"name":"a","device":"b","x":' + b"[" * 5000,
