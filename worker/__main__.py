@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hubbub import logs, settings
 from hubbub.errors import ConfigError
-from worker.exits import EX_CONFIG, EX_TRY_LATER, START_AGAIN_AFTER
+from worker.exits import EX_CONFIG, EX_TRY_LATER, PASSING, START_AGAIN_AFTER, TryLater
 from worker.lease import BEAT_EVERY, Lease, Watch
 from worker.version import SCHEMA, database_path, version_of
 
@@ -33,10 +33,18 @@ def main(argv: list[str]) -> int:
     except ConfigError as error:
         print(f"worker: {error}", file=sys.stderr)
         return EX_CONFIG
-    except sqlite3.OperationalError as error:
-        logging.getLogger("hubbub").error("what=database_failed why=%r", str(error))
-        time.sleep(START_AGAIN_AFTER)
-        return EX_TRY_LATER
+    except (sqlite3.OperationalError, TryLater) as error:
+        return _try_later("database", error)
+    except OSError as error:
+        if error.errno not in PASSING:
+            raise
+        return _try_later("disk", error)
+
+
+def _try_later(what: str, error: Exception) -> int:
+    logging.getLogger("hubbub").error("what=%s_failed why=%r", what, str(error))
+    time.sleep(START_AGAIN_AFTER)
+    return EX_TRY_LATER
 
 
 def _serve(argv: list[str]) -> int:
@@ -58,10 +66,13 @@ def open_lease(data: Path) -> Lease:
 
     Raises:
         ConfigError: its files cannot be opened.
+        OSError: the disk is full or failing.
     """
     try:
         return Lease(data)
     except OSError as error:
+        if error.errno in PASSING:
+            raise
         raise ConfigError(f"data directory {data}: {error.strerror}") from None
 
 
@@ -86,7 +97,7 @@ def own(chosen: settings.Settings, identity: str, lease: Lease, log: logging.Log
 
     Raises:
         ConfigError: the database is not one that this program can work with.
-        sqlite3.OperationalError: it cannot be read now, and perhaps later.
+        sqlite3.OperationalError, TryLater, OSError: it cannot be used now, and perhaps later.
     """
     path = database_path(chosen.data_dir)
     with lease.beating():

@@ -20,7 +20,7 @@ from hubbub import wire
 from hubbub.bus import Bus, broker_addresses
 from hubbub.errors import ConfigError, LeaseLost
 from hubbub.settings import Settings
-from worker.exits import EX_TRY_LATER, START_AGAIN_AFTER
+from worker.exits import EX_TRY_LATER, PASSING, START_AGAIN_AFTER, TryLater
 from worker.lease import BEAT_EVERY, Lease
 from worker.searching import Searches
 from worker.shard import Shard
@@ -43,6 +43,7 @@ def run(
 
     Raises:
         ConfigError: the database cannot be used.
+        TryLater, OSError: it cannot be used now, and perhaps later.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Active(settings, identity, lease, log).run(migration))
@@ -55,6 +56,7 @@ def operator_key(data: Path) -> str:
 
     Raises:
         ConfigError: it can be neither read nor made.
+        OSError: the disk is full or failing.
     """
     path = data / KEY_FILE
     try:
@@ -69,7 +71,23 @@ def operator_key(data: Path) -> str:
             fresh.replace(path)
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
+        if getattr(error, "errno", None) in PASSING:
+            raise
         raise ConfigError(f"operator key {path}: {error}") from None
+
+
+def check_migration(status: int) -> None:
+    """Look at how the process ended that was to bring the database to this version's schema.
+
+    Raises:
+        ConfigError: it cannot be brought there.
+        TryLater: perhaps another time: the disk was full, or the process was killed.
+    """
+    trouble = "the database could not be brought to this version's schema"
+    if status == EX_TRY_LATER or status < 0:
+        raise TryLater(trouble)
+    if status != 0:
+        raise ConfigError(trouble)
 
 
 class _Active:
@@ -120,9 +138,7 @@ class _Active:
         )
         await bus.start()
         if migration is not None:
-            await loop.run_in_executor(thread, migration.wait)
-            if migration.returncode != 0:
-                raise ConfigError("the database could not be brought to this version's schema")
+            check_migration(await loop.run_in_executor(thread, migration.wait))
         try:
             store = await loop.run_in_executor(thread, Store, database_path(data), data / NOTE_FILE)
         except (sqlite3.Error, SQLAlchemyError) as error:

@@ -13,6 +13,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 
+from worker.exits import EX_TRY_LATER
+from worker.version import is_passing
+
 
 def migrate(path: Path) -> None:
     """Make what steps are missing, in one transaction: all of them or none."""
@@ -40,13 +43,16 @@ def migrate(path: Path) -> None:
 
 
 def main(path: Path) -> int:
-    """Migrate; returns the exit status, and says in one line why it failed."""
+    """Migrate; returns the exit status, and says in one line why it failed.
+
+    EX_TRY_LATER when that may pass: nothing has changed, so it can be tried again.
+    """
     try:
         migrate(path)
     except (sa.exc.SQLAlchemyError, CommandError) as error:
         reason = getattr(error, "orig", None) or error
         print(f"worker: database {path}: {reason}", file=sys.stderr)
-        return 1
+        return EX_TRY_LATER if is_passing(reason) else 1
     return 0
 
 

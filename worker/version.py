@@ -23,6 +23,12 @@ def database_path(data: Path) -> Path:
     return data / DATABASE
 
 
+def is_passing(error: object) -> bool:
+    """Whether what the database said may be over in a moment."""
+    # The low byte is the kind, the rest of it the details.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING
+
+
 def version_of(path: Path) -> int:
     """The number of the newest step that the database has been through; 0: none.
 
@@ -44,8 +50,7 @@ def version_of(path: Path) -> int:
             connection.close()
         version = int(row[0]) if row else 0
     except (sqlite3.Error, ValueError) as error:
-        # The low byte is the kind, the rest of it the details.
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING:
+        if is_passing(error):
             raise
         raise ConfigError(f"database {path}: {error}") from None
     if version > SCHEMA:

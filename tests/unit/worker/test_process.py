@@ -398,31 +398,6 @@ async def test_a_database_that_fails_is_told_in_a_line_and_tried_again_later(
     assert "Traceback" not in worker.output()
 
 
-# As on a full disk: no file may grow, not even what SQLite needs to look into its log.
-NO_ROOM = (
-    "import os, resource, sys;"
-    "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY));"
-    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-)
-
-
-async def test_a_worker_that_starts_on_a_full_disk_is_to_be_started_again(
-    make_cluster: ClusterFactory,
-) -> None:
-    """With 78 nobody would: a disk that was full for a moment left a cluster without an owner."""
-    cluster = await make_cluster(gateways=0, brokers=1)
-    worker = cluster.workers[0]
-    worker.kill()
-    worker.forgiven = True
-    python, *arguments = worker.argv
-    worker.argv = [python, "-c", NO_ROOM, *arguments]
-    worker.start()
-    await eventually(lambda: not worker.alive)
-    assert worker.status == 75
-    worker.argv = [python, *arguments]
-    await cluster.restart(worker)
-
-
 async def test_a_lock_taken_while_sigterm_comes_leaves_a_clean_exit(
     make_cluster: ClusterFactory,
 ) -> None:
