@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
 from dataclasses import dataclass
@@ -77,25 +78,42 @@ def place_to_stop() -> Place:
     except ImportError:
         data = Path(os.environ.get("HUBBUB_DATA") or _data_in_file() or "var").absolute()
     data = data.resolve()
-    recorded = data / "run_dir"
-    run_dir = Path(recorded.read_text(encoding="utf-8")) if recorded.exists() else data / "run"
-    return Place(data, run_dir)
+    return Place(data, _recorded(data) or data / "run")
+
+
+def _recorded(data: Path) -> Path | None:
+    """Where the sockets are, if they are elsewhere.
+
+    When that cannot be told, the processes are found and stopped without them.
+    """
+    from hubbub import run_dir
+    from hubbub.errors import ConfigError
+
+    with contextlib.suppress(ConfigError):
+        return run_dir.read(data)
+    return None
 
 
 def _data_in_file() -> str:
     """`data` of the settings file, without the means to check the rest of it."""
     try:
         with Path(os.environ["HUBBUB_CONFIG"]).open("rb") as file:
-            return str(tomllib.load(file).get("data", ""))
-    except (KeyError, OSError, ValueError):
+            found = str(tomllib.load(file).get("data", ""))
+    except (KeyError, OSError, ValueError, RecursionError):
         return ""
+    return "" if "\0" in found else found
 
 
 def _wanted_gateways() -> int | None:
     text = os.environ.get("HUBBUB_GATEWAYS", "")
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_GATEWAYS:
+    if (
+        not text.isascii()
+        or not text.isdigit()
+        or len(text) > 9
+        or not 1 <= int(text) <= MOST_GATEWAYS
+    ):
         raise DeployError(f"HUBBUB_GATEWAYS={text} is no number from 1 to {MOST_GATEWAYS}.")
     return int(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+LONGEST_HOST = 255  # characters, RFC 1035; more of them take the codec long
 V4_IN_V6 = 0xFFFF  # the upper bits of ::ffff:a.b.c.d
 
 
@@ -27,3 +28,17 @@ def address_key(host: str) -> str:
 def is_loopback(host: str) -> bool:
     """Whether an address, as the kernel gives it, is this machine's own loopback."""
     return host.startswith(("127.", "::ffff:127.")) or host == "::1"
+
+
+def may_be_host(host: str) -> bool:
+    """Whether the resolver can be asked for it: of others it raises what is no OSError."""
+    if "\0" in host or len(host) > LONGEST_HOST:
+        return False
+    labels = host.removesuffix(".").split(".")
+    if host.isascii():  # without the codec, which every process would have to load
+        return all(0 < len(label) < 64 for label in labels)
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True

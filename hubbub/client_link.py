@@ -19,12 +19,15 @@ def parse_addresses(addresses: tuple[str, ...] = ()) -> list[tuple[str, int]]:
     """(host, port) pairs of HOST:PORT texts, each of which may hold several with ",".
 
     Raises:
-        ValueError: one is not HOST:PORT.
+        ValueError: one is not HOST:PORT, or there is none.
     """
     from hubbub.settings import parse_address
 
     given = ",".join(addresses) or os.environ.get("HUBBUB_SERVER") or DEFAULT_SERVER
-    return [parse_address(part) for part in given.split(",") if part.strip()]
+    found = [parse_address(part) for part in given.split(",") if part.strip()]
+    if not found:
+        raise ValueError(f"{given!r} names no server")
+    return found
 
 
 class Owner(Protocol):

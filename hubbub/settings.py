@@ -22,11 +22,10 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from hubbub import run_dir
+from hubbub.addresses import may_be_host
 from hubbub.errors import ConfigError
 from hubbub.frames.base import LONGEST_TEXT, MAX_TEXT
-
-MAX_UNIX_PATH = 107  # bytes, unix(7)
-LONGEST_SOCKET_NAME = 24  # "/broker-99.subscribe.lock" and kin, with room
 
 # Read by deploy/, the client and the tests; not settings of a server process.
 OTHER_VARIABLES = frozenset(
@@ -243,15 +242,24 @@ def parse_address(text: str) -> tuple[str, int]:
     """("HOST", PORT) of "HOST:PORT" or "[HOST]:PORT".
 
     Raises:
-        ValueError: it is neither, or the port is none.
+        ValueError: it is neither, or the host or the port can be none.
     """
     host, colon, port = text.strip().rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as in [::1]:7000")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if (
+        not colon
+        or not host
+        or not port.isascii()
+        or not port.isdigit()
+        or len(port) > 5
+        or int(port) > 65535
+    ):
         raise ValueError(f"{text!r} is not HOST:PORT")
+    if not may_be_host(host):
+        raise ValueError(f"{text!r}: the host can be none")
     return host, int(port)
 
 
@@ -354,30 +362,25 @@ def runtime_dir(data: Path) -> Path:
     process finds the same one whatever its environment.
 
     Raises:
-        ConfigError: it cannot be made, or belongs to somebody else.
+        ConfigError: it cannot be made, or belongs to somebody else, or what is recorded is no path.
     """
     data = data.resolve()
-    path = data / "run"
-    recorded = data / "run_dir"
-    if recorded.exists():
-        path = Path(recorded.read_text(encoding="utf-8"))
-    elif len(os.fsencode(path)) + 1 + LONGEST_SOCKET_NAME > MAX_UNIX_PATH:
+    recorded = run_dir.read(data)
+    path = recorded or data / "run"
+    if not run_dir.fits(path):
         base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
         digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
         path = base / f"hubbub-{os.getuid()}-{digest}"
+        if not run_dir.fits(path):
+            raise ConfigError(f"socket directory {path}: too long a path for unix sockets")
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise ConfigError(f"socket directory {path} belongs to somebody else")
         path.chmod(0o700)
-        if path.parent != data:
-            _note(data / "run_dir", str(path))
+        if path.parent != data and path != recorded:
+            run_dir.write(data, path)
     except OSError as error:
         raise ConfigError(f"socket directory {path}: {error.strerror}") from None
     return path
-
-
-def _note(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")

@@ -21,6 +21,8 @@ BEAT_EVERY = 0.25  # seconds
 LOADED_WITHIN = 30.0  # seconds for a new holder to load what it needs
 DIES_WITHIN = 2.0  # seconds for a killed holder to be gone
 _BEAT = struct.Struct("!Q")
+MOST_BEATS = 2**64
+MOST_PID = 2**31 - 1  # that the kernel can be asked for
 
 
 def start_time(pid: int) -> str | None:
@@ -76,7 +78,7 @@ class Lease:
 
     def beat(self) -> None:
         """Say that the holder's loop turns."""
-        self._beats += 1
+        self._beats = (self._beats + 1) % MOST_BEATS  # what is in the file may be anything
         os.pwrite(self._beat, _BEAT.pack(self._beats), 0)
 
     @contextlib.contextmanager
@@ -109,7 +111,7 @@ class Lease:
     def holder(self) -> tuple[int, str] | None:
         """Process id and start time of the holder, as it wrote them; None while nobody has."""
         words = os.pread(self._lock, 64, 0).decode(errors="replace").split()
-        if len(words) != 2 or not words[0].isdecimal():
+        if len(words) != 2 or not words[0].isdecimal() or int(words[0]) > MOST_PID:
             return None
         return int(words[0]), words[1]
 

@@ -15,12 +15,16 @@ class Note(NamedTuple):
 
 
 def read(path: Path) -> Note | None:
-    """What was noted; None when nothing was, or it cannot be understood."""
+    """What was noted; None when nothing was, or it cannot be understood.
+
+    Its numbers can be stored, and counted on from, or it is not understood.
+    """
     try:
         epoch, term, events = (int(word) for word in path.read_text(encoding="ascii").split())
     except (OSError, ValueError):
         return None
-    return Note(epoch, term, events)
+    found = Note(epoch, term, events)
+    return found if all(0 <= number < 2**53 for number in found) else None
 
 
 def write(path: Path, note: Note) -> None:

@@ -49,7 +49,7 @@ def version_of(path: Path) -> int:
         finally:
             connection.close()
         version = int(row[0]) if row else 0
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
         if is_passing(error):
             raise
         raise ConfigError(f"database {path}: {error}") from None

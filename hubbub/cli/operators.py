@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from pathlib import Path
 
 from hubbub.cli import common, identity
@@ -16,6 +17,7 @@ from hubbub.frames import MAX_PAGE, AuditEntry
 from hubbub.names import check_name
 
 KEY = "operator.key"  # in the data directory of the workers
+LONGEST_KEY = 128  # characters: no frame holds more
 MANUAL = """\
 Every such act stands in the audit log. The first operator is made on the machine of the cluster,
 by whoever may read the key in its data directory:
@@ -97,11 +99,25 @@ def run(args: argparse.Namespace) -> int:
     key = ""
     if getattr(args, "data", None) is not None:
         try:
-            key = (args.data / KEY).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            common.complain(f"{args.data / KEY}: {getattr(error, 'strerror', None) or error}")
+            key = read_key(args.data)
+        except OSError as error:
+            common.complain(f"{args.data / KEY}: {error.strerror}")
             return common.IO_ERROR
     return common.run(lambda: _main(args, key))
+
+
+def read_key(data: Path) -> str:
+    """The operator key of a cluster, from its data directory.
+
+    Raises:
+        OSError: it cannot be read, or is none.
+    """
+    # Whoever reads what is no key is told so here, not by the server that it is too long.
+    with (data / KEY).open("rb") as file:
+        words = file.read(LONGEST_KEY + 2).split()
+    if len(words) != 1 or not words[0].isascii() or len(words[0]) > LONGEST_KEY:
+        raise OSError(errno.EINVAL, "this is no key", str(data / KEY))
+    return words[0].decode()
 
 
 async def _main(args: argparse.Namespace, key: str) -> int:

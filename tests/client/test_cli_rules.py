@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import string
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
-from hubbub.cli.common import told
+from hubbub.cli import operators
+from hubbub.cli.common import addresses, told
 from hubbub.cli.input import LONGEST, LineCutter
 from hubbub.cli.render import json_line, line_of, visible
 from hubbub.frames import Event, Message, Presence
@@ -112,6 +114,25 @@ def test_a_line_without_an_end_is_not_kept_whole() -> None:
     for _ in range(100):
         assert cutter.feed(b"x" * LONGEST) == []
     assert cutter.feed(b"\nshort\n") == ["x" * LONGEST, "short"]
+
+
+@pytest.mark.parametrize("server", [",", "a..b:7000", "\udcff:7000", "nowhere"])
+def test_a_server_that_can_be_none_is_told(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first two ended in a traceback, once they were asked for."""
+    with pytest.raises(SystemExit) as ended:
+        addresses(server)
+    assert ended.value.code == 2
+    assert repr(server) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"two words", b"\xff", b"x" * 129])
+def test_what_is_no_operator_key_is_called_so(tmp_path: Path, content: bytes) -> None:
+    """Not by the server, which is asked with it and says something else."""
+    (tmp_path / operators.KEY).write_bytes(content)
+    with pytest.raises(OSError, match="this is no key"):
+        operators.read_key(tmp_path)
+    (tmp_path / operators.KEY).write_bytes(b" key\n")
+    assert operators.read_key(tmp_path) == "key"
 
 
 def test_a_file_that_cannot_be_used_is_told_without_the_number_of_its_error() -> None:

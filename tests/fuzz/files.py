@@ -7,18 +7,24 @@ import functools
 import io
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from hubbub import addresses, client_link, endpoints, settings
-from hubbub.cli import credentials, send_once
+from prompt_toolkit import history
+
+from hubbub import addresses, client_link, endpoints, frames, settings
+from hubbub.cli import credentials, line_editor, operators, send_once
 from hubbub.cli.credentials import Account
 from hubbub.errors import ConfigError, OutcomeUnknown
 from tests.fuzz.mutate import Bytes, Text
 from tests.fuzz.target import Target, clipped, refused, which
 
-_ADDRESSES = ("is not HOST:PORT", "in brackets", "tcp://HOST:PORT", "without encryption", "names")
+_ADDRESSES = (
+    "is not HOST:PORT", "in brackets", "tcp://HOST:PORT", "without encryption", "names",
+    "host can",
+)  # fmt: skip
 _SETTINGS = (
     "is unknown", "unknown field", "must be", "must name", "got `", ">=", "<=", ">", "Invalid",
     "statement", "Expected", "Unescaped", "Illegal", "overwrite", "twice", "mutate", "codec",
@@ -127,13 +133,14 @@ def _flags(lines: bytes) -> Iterator[str]:
 
 
 class Credentials(InFiles):
-    """The logins and notes of the command: what was kept, or what its callers tell as an error.
+    """Files that the command reads: what was kept, or what its callers tell as an error.
 
-    Of an input the first byte says which file it is.
+    Of an input the first byte says which file it is: notes, a chat's history, an operator's key,
+    or logins.
     """
 
     name = "credentials"
-    modules = (credentials, send_once)
+    modules = (credentials, send_once, operators, history)
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,6 +153,8 @@ class Credentials(InFiles):
         self._accounts = self.directory / "hubbub" / "accounts.json"
         self._accounts.parent.mkdir()
         self._note = self.directory / "note"
+        self._history = self.directory / "chat-history"
+        self._key = self.directory / operators.KEY
 
     def seeds(self) -> Iterable[bytes]:
         yield b'a{"127.0.0.1:7000": {"name": "Radha", "device": "t0ken"}}'
@@ -153,10 +162,17 @@ class Credentials(InFiles):
         yield b"a{}"
         yield b'n{"body":"ab","token":"","senders":[1],"epoch":7,"cursor":3,"stored":{"0":4}}'
         yield b'n{"body":"ab"}'
+        yield b"h\n# 2026-01-31 12:00:00\n+hello\n\n# 2026-01-31 12:00:01\n+two\n+lines\n"
+        yield b"h+\xff\n+\0\x1b[2J"
+        yield from (b"kf9aa-_key\n", b"k", b"k\xff", b"ka b", b"k" + b"x" * 129)
 
     def run(self, data: bytes) -> Hashable:
         if data[:1] == b"n":
             return self._read_note(data[1:])
+        if data[:1] == b"h":
+            return self._read_history(data[1:])
+        if data[:1] == b"k":
+            return self._read_key(data[1:])
         self._accounts.write_bytes(data[1:])
         with _variable("XDG_DATA_HOME", str(self.directory)):
             try:
@@ -171,6 +187,8 @@ class Credentials(InFiles):
         return found is None
 
     def parse(self, data: bytes) -> object:
+        if data[:1] in (b"h", b"k"):
+            return self.run(data)
         path = self._note if data[:1] == b"n" else self._accounts
         path.write_bytes(data[1:])
         with contextlib.suppress(OSError, OutcomeUnknown):
@@ -186,6 +204,24 @@ class Credentials(InFiles):
         assert note is not None
         return "note", bool(note.stored), bool(note.senders)
 
+    def _read_history(self, data: bytes) -> Hashable:
+        self._history.write_bytes(data)
+        lines = list(line_editor._History(self._history).load_history_strings())
+        for line in lines:
+            line.encode()  # what cannot be sent could not be typed, either
+        return "history", min(len(lines), 3)
+
+    def _read_key(self, data: bytes) -> Hashable:
+        self._key.write_bytes(data)
+        try:
+            key = operators.read_key(self.directory)
+        except OSError as error:
+            return clipped(error.strerror)
+        # What no frame holds would be refused for another reason than that it is no key.
+        frame = frames.Promote(1, bytes(16), "Radha", True, key)
+        assert frames.client_decoder.decode(frames.encoder.encode(frame)) == frame
+        return "key"
+
 
 @contextlib.contextmanager
 def _variable(name: str, value: str) -> Iterator[None]:
@@ -198,6 +234,12 @@ def _variable(name: str, value: str) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
+
+
+def _resolve(host: str) -> None:
+    """Ask the resolver as every process does, but for names: those would be looked up."""
+    with contextlib.suppress(OSError):
+        socket.getaddrinfo(host, 7000, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
 
 class Addresses(Target):
@@ -218,7 +260,8 @@ class Addresses(Target):
 
     def seeds(self) -> Iterable[bytes]:
         return [
-            b"127.0.0.1:7000", b"[::1]:7000,localhost:1", b"tcp://127.0.0.1:7100", b"fe80::1%eth0",
+            b"127.0.0.1:7000", b"[::1]:7000,localhost:1", b"a..b:1", "é.x.:1".encode(),
+            b"tcp://127.0.0.1:7100", b"fe80::1%eth0",
             b"tcp://[::1]:7100", b"tcp://example.org:1", b"::ffff:10.0.0.1", b"2001:db8::1", b"",
         ]  # fmt: skip
 
@@ -231,6 +274,7 @@ class Addresses(Target):
         except ValueError as error:
             outcomes.append(which(error, *_ADDRESSES))
         else:
+            _resolve(pairs[0][0])
             for host, port in pairs:
                 assert 0 <= port < 65536
                 shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

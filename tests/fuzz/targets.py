@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import files, servers, typed, wires
+from tests.fuzz import files, kept, servers, typed, wires
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, type[Target]] = {
@@ -23,5 +23,6 @@ TARGETS: dict[str, type[Target]] = {
         typed.Query,
         typed.Texts,
         files.Addresses,
+        kept.Kept,
     )
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubbub import endpoints, settings
+from hubbub import endpoints, run_dir, settings
 from hubbub.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -87,11 +87,46 @@ def test_unix_sockets_of_a_deep_data_directory_stay_below_the_limit(tmp_path: Pa
     deep = tmp_path / ("d" * 75) / ("e" * 75)
     deep.mkdir(parents=True)
     directory = settings.runtime_dir(deep)
-    assert len(os.fsencode(directory)) + settings.LONGEST_SOCKET_NAME < settings.MAX_UNIX_PATH
+    assert len(os.fsencode(directory)) + run_dir.LONGEST_SOCKET_NAME < run_dir.MAX_UNIX_PATH
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert (deep / "run_dir").read_text() == str(directory)
     assert settings.runtime_dir(deep) == directory
     directory.rmdir()
+
+
+@pytest.mark.parametrize("left", [b"", b"\n"])
+def test_a_record_of_the_socket_directory_that_is_empty_is_made_anew(
+    tmp_path: Path, left: bytes
+) -> None:
+    """A full disk or a power cut left it; it was taken for the working directory, and closed."""
+    (tmp_path / "run_dir").write_bytes(left)
+    assert settings.runtime_dir(tmp_path) == tmp_path / "run"
+
+
+@pytest.mark.parametrize("left", [b"run", b"\0", b"/tmp/\0", b"/" + b"x" * 90, b"/\xff" * 900])
+def test_a_record_of_the_socket_directory_that_names_none_is_refused(
+    tmp_path: Path, left: bytes
+) -> None:
+    (tmp_path / "run_dir").write_bytes(left)
+    with pytest.raises(ConfigError, match="run_dir names no directory"):
+        settings.runtime_dir(tmp_path)
+
+
+def test_a_directory_whose_name_is_no_text_is_recorded_as_it_is(tmp_path: Path) -> None:
+    named = Path(os.fsdecode(bytes(tmp_path / "b") + b"\xff"))
+    run_dir.write(tmp_path, named)
+    assert run_dir.read(tmp_path) == named
+    assert [path.name for path in tmp_path.iterdir()] == ["run_dir"]
+
+
+@pytest.mark.parametrize(
+    "address", ["a..b:1", ".:1", "x" * 64 + ":1", "a\0b:1", "\udcff:1", "é..x:1"]
+)
+def test_a_host_that_no_resolver_takes_is_refused(address: str) -> None:
+    """The resolver raises what is no OSError: it ended in a traceback."""
+    with pytest.raises(ValueError, match="the host can be none"):
+        settings.parse_address(address)
+    assert settings.parse_address("example.org.:1") == ("example.org.", 1)
 
 
 def test_a_socket_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:

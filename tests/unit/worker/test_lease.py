@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT, eventually
-from worker.lease import LOCK_FILE, Lease, Watch, start_time
+from worker.lease import BEAT_FILE, LOCK_FILE, Lease, Watch, start_time
 
 HOLD = """
 import sys, time, subprocess
@@ -103,7 +103,8 @@ def test_a_stranger_that_got_the_pid_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / LOCK_FILE).write_text(f"{stranger.pid} {int(began) - 1}\n")
     assert lease.end_holder() is None
     assert stranger.poll() is None
-    for written in ("", "x y", f"{os.getpid()} {start_time(os.getpid())}", "1 2 3"):
+    own = f"{os.getpid()} {start_time(os.getpid())}"
+    for written in ("", "x y", own, "1 2 3", f"{2**31} 1", "9" * 60 + " 1"):
         (tmp_path / LOCK_FILE).write_text(written)
         assert lease.end_holder() is None
     lease.close()
@@ -133,6 +134,15 @@ def test_the_beat_goes_on_where_the_last_holder_stopped(tmp_path: Path) -> None:
     two.try_take()
     assert two.read_beat() > before
     two.close()
+
+
+def test_the_beat_goes_on_after_the_greatest_number(tmp_path: Path) -> None:
+    """Whatever is in the file: a worker that cannot beat serves nobody."""
+    (tmp_path / BEAT_FILE).write_bytes(b"\xff" * 8)
+    lease = Lease(tmp_path)
+    assert lease.try_take()
+    assert lease.read_beat() == 0
+    lease.close()
 
 
 async def test_a_new_holder_beats_while_it_has_no_loop_and_no_longer(tmp_path: Path) -> None:

@@ -97,6 +97,17 @@ def test_a_migration_that_fails_leaves_nothing_behind(
     assert version_of(path) == 0
 
 
+@pytest.mark.parametrize("version", ["NULL", "9e999", "'x'", "x'ff'", "'9999'"])
+def test_a_version_that_is_none_is_refused(tmp_path: Path, version: str) -> None:
+    """“Clear refusals”, and no traceback."""
+    with sqlite3.connect(tmp_path / "a.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num)")
+        database.execute(f"INSERT INTO alembic_version VALUES ({version})")
+    database.close()
+    with pytest.raises(ConfigError, match=r"a\.db"):
+        version_of(tmp_path / "a.db")
+
+
 def test_a_database_of_the_first_schema_keeps_its_people_rooms_and_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -431,6 +431,15 @@ def test_an_old_copy_with_as_many_events_is_noticed_by_its_term(stored: Stored) 
     again.store.close()
 
 
+@pytest.mark.parametrize("number", [10**30, 2**63, -1])
+def test_a_note_of_numbers_that_nobody_counts_to_is_no_note(stored: Stored, number: int) -> None:
+    """A term above all that can be stored would end every start in an error."""
+    note.write(stored.directory / "epoch", note.Note(stored.state.epoch, number, 0))
+    again = stored.reloaded()
+    assert again.state.epoch == stored.state.epoch
+    again.store.close()
+
+
 def test_a_clean_start_and_a_reload_keep_the_epoch(stored: Stored) -> None:
     """Only an old copy is another numbering."""
     epoch = stored.state.epoch
