@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq
-import zmq.auth
 
-from hubbub import logs, settings
+from hubbub import bus_keys, logs, settings
 from hubbub.endpoints import keys_dir, listen_address, local_address
 from hubbub.errors import ConfigError
 from hubbub.wire import MAX_BUS_BYTES
@@ -102,9 +101,9 @@ def bind(
             if keys:
                 # Options act on later binds only: the unix sockets above stay plain, since the
                 # directory they are in lets nobody else near them.
-                authenticator = check_keys(context, keys)
                 for socket in (publishers, subscribers):
                     use_server_keys(socket, keys)
+                authenticator = check_keys(context, keys)
             publishers.bind(remote.publish)
             subscribers.bind(remote.subscribe)
     except zmq.ZMQError as error:
@@ -123,13 +122,16 @@ def _socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[by
 
 
 def check_keys(context: zmq.Context[zmq.Socket[bytes]], keys: Path) -> ThreadAuthenticator:
-    """Let in only the public keys in `keys`/clients (RFC 27/ZAP)."""
+    """Let in only the public keys in `keys`/clients (RFC 27/ZAP).
+
+    Raises:
+        ConfigError: they cannot be read.
+    """
     # Imported here: it brings a thread and asyncio, which a broker on one machine does without.
     from zmq.auth.thread import ThreadAuthenticator
 
     clients = keys / "clients"
-    if not clients.is_dir():
-        raise ConfigError(f"bus keys: {clients} is missing; `hubbub keys` makes it")
+    bus_keys.check_clients(clients)
     authenticator = ThreadAuthenticator(context)
     authenticator.start()
     authenticator.configure_curve(domain=ZAP_DOMAIN.decode(), location=clients)
@@ -142,12 +144,7 @@ def use_server_keys(socket: zmq.Socket[bytes], keys: Path) -> None:
     Raises:
         ConfigError: the broker's key cannot be read.
     """
-    try:
-        public, secret = zmq.auth.load_certificate(keys / "broker.key_secret")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"bus keys in {keys}: {error}") from None
-    if secret is None:
-        raise ConfigError(f"bus keys in {keys}: broker.key_secret holds no secret key")
+    public, secret = bus_keys.broker_keys(keys)
     socket.zap_domain = ZAP_DOMAIN
     socket.zap_enforce_domain = 1
     socket.curve_server = True

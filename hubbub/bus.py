@@ -12,12 +12,10 @@ import logging
 import struct
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 import zmq
-import zmq.auth
 
+from hubbub.bus_keys import ClientKeys, client_keys
 from hubbub.endpoints import BrokerAddress, broker_addresses, keys_dir
 from hubbub.errors import ConfigError
 from hubbub.settings import Settings
@@ -33,14 +31,6 @@ CANARY_EVERY = 0.25  # seconds
 FIRST_CANARY_EVERY = 0.02  # until one is back: connecting and subscribing take a few of these
 CANARY_MISSES = 3  # canaries in a row that did not come back: the broker is bad
 _CANARY = struct.Struct("!IQ")  # index of the broker, a number that is new each time
-
-
-class ClientKeys(NamedTuple):
-    """What a link to a broker over TCP is encrypted with (CURVE, Z85 text)."""
-
-    broker_public: bytes
-    public: bytes
-    secret: bytes
 
 
 class _Link:
@@ -116,21 +106,24 @@ class Bus:
         """Connect to all brokers, there or not, and begin sending canaries.
 
         Raises:
-            ConfigError: the keys cannot be read.
+            ConfigError: the keys cannot be read, or an address is none for ZeroMQ.
         """
         self._loop = asyncio.get_running_loop()
         keys = keys_dir(self._settings)
         if keys and any(address.encrypted for address in self._addresses):
-            self._keys = load_client_keys(keys)
+            self._keys = client_keys(keys)
         self._context = zmq.Context(io_threads=1)
         self._sub = self._socket(zmq.SUB)
         for topic in {*self._handlers, self._inbox}:
             self._sub.subscribe(topic)
         for index, address in enumerate(self._addresses):
-            self._sub.connect(address.subscribe)
             link = _Link(index, self._socket(zmq.XPUB))
-            link.socket.connect(address.publish)
             self._links.append(link)
+            try:
+                self._sub.connect(address.subscribe)
+                link.socket.connect(address.publish)
+            except zmq.ZMQError as error:
+                raise ConfigError(f"bus address: {error}") from None
             self._loop.add_reader(link.socket.FD, self._read_subscriptions, link)
         self._loop.add_reader(self._sub.FD, self._read)
         self._tick()
@@ -300,19 +293,3 @@ class Bus:
                 self._log.warning("what=bus_moved from=%d to=%d", self._active + 1, candidate + 1)
                 self._active = candidate
                 return
-
-
-def load_client_keys(keys: Path) -> ClientKeys:
-    """The keys in directory `keys`, as `hubbub keys` made them.
-
-    Raises:
-        ConfigError: a file is missing or is no key.
-    """
-    try:
-        broker_public, _ = zmq.auth.load_certificate(keys / "broker.key")
-        public, secret = zmq.auth.load_certificate(keys / "client.key_secret")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"bus keys in {keys}: {error}") from None
-    if secret is None:
-        raise ConfigError(f"bus keys in {keys}: client.key_secret holds no secret key")
-    return ClientKeys(broker_public, public, secret)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import files, kept, servers, typed, wires
+from tests.fuzz import bus, files, kept, servers, typed, wires
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, type[Target]] = {
@@ -24,5 +24,7 @@ TARGETS: dict[str, type[Target]] = {
         typed.Texts,
         files.Addresses,
         kept.Kept,
+        bus.Keys,
+        bus.Messages,
     )
 }

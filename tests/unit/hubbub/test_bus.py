@@ -18,7 +18,7 @@ from hubbub import endpoints, settings, wire
 from hubbub.bus import Bus
 from hubbub.cli import keys
 from hubbub.errors import ConfigError
-from tests.support import eventually, slack
+from tests.support import clean_environment, eventually, slack
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG = logging.getLogger("test")
@@ -217,6 +217,34 @@ async def test_only_known_keys_hear_and_speak_on_an_encrypted_bus(
         assert wrong.heard == plain.heard == []
         assert wrong.bus.good == plain.bus.good == 0
         assert set(home.heard) == set(away.heard) == {b"home", b"away"}
+
+
+@pytest.mark.parametrize("broken", ["broker.key_secret", "clients/local.key"])
+def test_a_broker_with_a_broken_key_refuses_to_start(tmp_path: Path, broken: str) -> None:
+    """Of a key that is none it said that an argument is invalid; of a client's nothing at all."""
+    keys.make_cluster(tmp_path / "keys")
+    (tmp_path / "keys" / broken).write_text('public-key = "short"\nsecret-key = "short"\n')
+    environ = clean_environment(
+        data=tmp_path / "data",
+        bus_listen=f"tcp://127.0.0.1:{free_port_pair()}",
+        bus_keys=tmp_path / "keys",
+    )
+    argv = [sys.executable, "-m", "broker"]
+    done = subprocess.run(
+        argv, env=environ, capture_output=True, text=True, timeout=slack(20), check=False
+    )
+    assert done.returncode == 78
+    assert f"{broken} holds what is no key" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_a_bus_address_that_zeromq_does_not_take_is_refused(tmp_path: Path) -> None:
+    chosen, _ = local(tmp_path, HUBBUB_BUS="tcp://a b:7100", HUBBUB_BUS_KEYS=str(tmp_path / "keys"))
+    keys.make_cluster(tmp_path / "keys")
+    member = Member("a", chosen)
+    with pytest.raises(ConfigError, match="bus address"):
+        await member.bus.start()
+    member.bus.close()
 
 
 def test_missing_keys_are_named_in_one_sentence(tmp_path: Path) -> None:
