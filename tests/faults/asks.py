@@ -20,7 +20,12 @@ ENTRY_OF = {
     "ban": "banned",
     "unban": "unbanned",
     "invite": "invited",
+    "role": "role",
+    "mute": "muted",
+    "unmute": "unmuted",
 }
+# Whose texts nobody uses twice: an entry with one is that request.
+TELLING = frozenset({"say", "edit", "topic", "kick", "ban", "mute"})
 OP_OF = {kind: op for op, kind in ENTRY_OF.items()}
 
 
@@ -39,6 +44,7 @@ class Ask:
         "sender",
         "text",
         "times",
+        "to",
         "unknown",
     )
 
@@ -48,6 +54,7 @@ class Ask:
         self.room = asked.room
         self.text = asked.text
         self.of = asked.of
+        self.to = asked.to
         self.client = asked.client
         self.sender = sender
         self.begun = asked.at  # the first time
@@ -79,7 +86,7 @@ class Index:
     Attributes:
         asks: id -> request.
         by_seq: (room, number) -> the request that was acknowledged with it.
-        by_text: text -> requests with it that say, edit or give a title.
+        by_text: text -> requests with it, of those whose texts are telling.
         without_number: (op, room, sender) -> requests that were not acknowledged with a number.
         log: room -> number -> entry; the first, should there be two.
         edits: (room, number of a message) -> its `edited` entries, in order.
@@ -100,7 +107,7 @@ class Index:
             else:
                 key = ask.op, ask.room, ask.sender
                 self.without_number.setdefault(key, []).append(ask)
-            if ask.op in ("say", "edit", "topic"):
+            if ask.op in TELLING and ask.text:
                 self.by_text.setdefault(ask.text, []).append(ask)
         self.log: dict[str, dict[int, Kept]] = {}
         self.edits: dict[tuple[str, int], list[Kept]] = {}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
 
-from tests.faults.cold import Cold, read_rosters
+from tests.faults.cold import Cold, read_rosters, read_told
 from tests.faults.devices import Device
 from tests.faults.ending import be_here, say_last, standings, until_shown
 from tests.faults.hands import Hand, SlowHand
@@ -258,6 +258,7 @@ class Chat:
         self._suspensions.judge()
         self.notes.note(Phase(self.notes.now(), "settled"))
         rooms = {*PUBLIC, PIT, *PRIVATE, *last}
+        await read_told(self.notes, self.people, self._addresses, rooms)
         await Cold(self.notes, self.people, self._addresses).read(rooms)
         self.notes.complete()
 
@@ -276,7 +277,7 @@ class Chat:
     def _present(self) -> set[str]:
         """Who is in the hall and connected, as a roster shows them."""
         return {
-            f"{device.person.name} here"
+            f"{device.client.name} here"
             for device in self.devices
             if device.connected and HALL in device.inside
         }

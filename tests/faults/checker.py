@@ -15,7 +15,9 @@ from tests.faults.asks import Index
 from tests.faults.history import AnyRecord, Fault, Kept, Roster, Shown, Standing
 from tests.faults.latency import Latency
 from tests.faults.logs import check_logs
+from tests.faults.orders import check_orders
 from tests.faults.readers import Readers
+from tests.faults.renames import check_names
 from tests.faults.verdict import Findings, Verdict
 
 HEAL_WITHIN = 10.0  # seconds
@@ -32,6 +34,8 @@ def check(records: Sequence[AnyRecord], *, heal_within: float = HEAL_WITHIN) -> 
     findings = Findings()
     index = Index(records)
     check_logs(index, findings)
+    check_names(index, records, findings)
+    check_orders(index, records, findings)
     Readers(index, records, findings).check(records)
     for record in records:
         if isinstance(record, Standing) and record.mine != record.true:

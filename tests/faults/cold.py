@@ -8,7 +8,8 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from tests.faults.history import Kept, Room, Roster
+from tests.faults.history import Kept, Room, Roster, Told
+from tests.faults.membership import pair_of
 from tests.faults.notes import Notes, brief
 from tests.faults.people import HALL, PRIVATE, People, Person
 from tests.native import AnsweredError, ClosedError, Fields, RawClient
@@ -107,7 +108,76 @@ class Cold:
             entry.get("count", 0),
             entry.get("edited", 0),
             entry.get("deleted", 0),
+            entry.get("to", ""),
         )
+
+
+async def read_told(
+    notes: Notes, people: People, addresses: Sequence[Address], rooms: Iterable[str]
+) -> None:
+    """Note how each gateway tells of each room to somebody who was never there before."""
+    everything = sorted(rooms)
+    for number, address in enumerate(addresses, 1):
+        for person in people.everybody:
+            own = [room for room in everything if _teller(people, room) is person]
+            await _read_told(notes, person, f"gateway-{number}", address, own)
+
+
+def _teller(people: People, room: str) -> Person | None:
+    """Who asks for it: the keeper, who may see everything of a room, or one of two."""
+    if not room.startswith("@"):
+        return people.keeper
+    pair = pair_of(room)
+    return next((person for person in people.everybody if person.sender in pair), None)
+
+
+async def _read_told(
+    notes: Notes, person: Person, gateway: str, address: Address, rooms: Sequence[str]
+) -> None:
+    deadline = notes.now() + slack(TRIES_FOR)
+    left = list(rooms)
+    while left:
+        try:
+            client = await _come(address, person)
+            try:
+                await client.ping()  # what was told to anybody before is here now
+                while left:
+                    notes.note(await _told(notes, client, gateway, left[-1]))
+                    left.pop()
+            finally:
+                client.abort()
+        except _TROUBLE as error:
+            if isinstance(error, AnsweredError) and error.code in _NOT_THEIRS:
+                left.pop()  # neither of the two need be in their conversation
+            elif notes.now() >= deadline:
+                notes.find(f"{gateway} did not tell how {left[-1]} is: {error!r}")
+                return
+            else:
+                await asyncio.sleep(0.2)  # whoever dials pauses
+
+
+async def _told(notes: Notes, client: RawClient, gateway: str, room: str) -> Told:
+    direct = room.startswith("@")
+    roster = await client.ask("members", room=room, offline=True)
+    known = [*roster.get("members", []), *([roster["peer"]] if roster.get("peer") else [])]
+    people = {
+        (each["sender"], each["name"], "" if direct else each.get("role", "member"))
+        for each in known
+    }
+    restrictions = None
+    if not direct:
+        answer = await client.ask("restrictions", room=room)
+        restrictions = [f"{each['kind']} {each['name']}" for each in answer["restrictions"]]
+    return Told(
+        notes.now(),
+        gateway,
+        room,
+        roster.get("title", ""),
+        bool(roster.get("private")) or direct,
+        sorted(people),
+        restrictions,
+        fresh=True,
+    )
 
 
 async def _come(address: Address, person: Person | None) -> RawClient:

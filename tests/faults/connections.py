@@ -39,6 +39,10 @@ _FRAMES: dict[str, Callable[[Wish], Fields]] = {
     "kick": lambda wish: {"t": "kick", "name": wish.whom, "text": wish.text},
     "ban": lambda wish: {"t": "ban", "name": wish.whom, "text": wish.text},
     "unban": lambda wish: {"t": "unban", "name": wish.whom},
+    "role": lambda wish: {"t": "role", "name": wish.whom, "role": wish.text},
+    "mute": lambda wish: {"t": "mute", "name": wish.whom, "text": wish.text},
+    "unmute": lambda wish: {"t": "mute", "name": wish.whom, "on": False},
+    "nick": lambda wish: {"t": "nick", "name": wish.text},
 }
 
 
@@ -131,7 +135,7 @@ class Connection:
         self._greeted = True
         self.token, self.epoch = frame["token"], frame["epoch"]
         notes, name = self._notes, self.name
-        notes.client(name, self.person.name, frame["sender"], exact=True)
+        notes.client(name, self.person, frame["sender"], exact=True)
         notes.back(name, frame.get("gateway", ""), bool(self._cursors))
         for state in frame.get("rooms", []):
             room = state["room"]
@@ -284,8 +288,8 @@ class Connection:
         room, seq = entry["room"], entry["seq"]
         self.cursors[room] = seq
         kind = "message" if entry["t"] == "message" else entry["kind"]
-        text, of = entry.get("text", ""), entry.get("of", 0)
-        self._notes.shown(self.name, room, seq, kind, entry["sender"], text, of)
+        text, of, to = entry.get("text", ""), entry.get("of", 0), entry.get("to", "")
+        self._notes.shown(self.name, room, seq, kind, entry["sender"], text, of, to)
 
     def _fall_behind(self, room: str, frame: Fields) -> None:
         self._notes.behind["resumed" if room in self._cursors else "slow"] += 1

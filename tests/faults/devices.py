@@ -49,10 +49,11 @@ class Device:
         self._under_way: dict[Request, None] = {}  # in the order in which they were asked
         self._moving: set[str] = set()
         is_known = person.account and person.sender
+        by_password = is_known and person.has_own_name  # else nobody knows what it is called now
         self.client: Client = hubbub.connect(
             *servers,
             name=person.name,
-            password=PASSWORD if is_known else None,
+            password=PASSWORD if by_password else None,
             device=person.token if is_known else None,
             connect_within=slack(20),
         )
@@ -82,7 +83,7 @@ class Device:
         client, person = self.client, self.person
         person.sender = self.sender = client.sender
         person.token = client.device
-        self._notes.client(self.name, person.name, self.sender)
+        self._notes.client(self.name, person, self.sender)
         self._notes.back(self.name, client.gateway, False)
         self.connected = True
         # What has come since the greeting is above the heads that this told.
@@ -122,9 +123,9 @@ class Device:
         notes, name = self._notes, self.name
         match event:
             case Message():
-                self._show(event, "message", 0)
+                self._show(event, "message", 0, "")
             case Event():
-                self._show(event, event.kind, event.of)
+                self._show(event, event.kind, event.of, event.to)
             case Joined():
                 self._enter(event.room, event.head)
             case Parted():
@@ -145,10 +146,10 @@ class Device:
             case hubbub.EpochReset():
                 notes.find(f"{name}: the numbering began anew")
 
-    def _show(self, entry: Message | Event, kind: str, of: int) -> None:
+    def _show(self, entry: Message | Event, kind: str, of: int, to: str) -> None:
         room = self.canonical(entry.room)
         self.at[room] = entry.seq
-        self._notes.shown(self.name, room, entry.seq, kind, entry.sender, entry.text, of)
+        self._notes.shown(self.name, room, entry.seq, kind, entry.sender, entry.text, of, to)
 
     def _enter(self, room: str, head: int) -> None:
         room = self.canonical(room)
@@ -181,7 +182,7 @@ class Device:
         notes, before = self._notes, self.name
         self.person.sender = self.sender = sender
         self.name = f"{self._base}={sender}"
-        notes.client(self.name, self.person.name, sender)
+        notes.client(self.name, self.person, sender)
         for request in self._under_way:
             notes.passes_to(self.name, request)
         for room in sorted(self._inside):
@@ -201,7 +202,7 @@ class Device:
         Args:
             pause: seconds between two wishes, about.
         """
-        busy: set[asyncio.Task[int | None]] = set()
+        busy: set[asyncio.Task[Request | None]] = set()
         try:
             while not quiet.is_set() and self.over is None:
                 await passes(quiet, pause * (0.5 + random.random()))
@@ -209,7 +210,7 @@ class Device:
                     await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
                     continue
                 for wish in self._people.wishes(self.person, self.inside, random):
-                    busy.add(task := asyncio.create_task(self.do(wish)))
+                    busy.add(task := asyncio.create_task(self.ask(wish)))
                     task.add_done_callback(busy.discard)
             if busy:
                 await asyncio.wait(busy)
@@ -222,6 +223,11 @@ class Device:
 
         Returns the number that it was acknowledged with, 0 if it has none; None: it was not.
         """
+        request = await self.ask(wish)
+        return None if request is None else request.seq
+
+    async def ask(self, wish: Wish) -> Request | None:
+        """The same, and what has become of it; None when nothing can be asked now."""
         # A guest that has just become another has not been told yet.
         if self.over is not None or self.client.sender != self.sender:
             return None
@@ -239,14 +245,14 @@ class Device:
                 self._notes.unknown(request)
             else:
                 self._notes.refused(request, refused.code, refused.text)
-            return None
+            return request
         except HubbubError:
             self._notes.unknown(request)
-            return None
+            return request
         except TimeoutError:
             self._notes.find(f"{self.name}: {wish} has no outcome after {ACT_WITHIN:.0f} s")
             self._notes.unknown(request)
-            return None
+            return request
         except asyncio.CancelledError:
             self._notes.unknown(request)
             raise
@@ -255,7 +261,7 @@ class Device:
             self._moving.discard(wish.room)
         self._notes.answered(request, seq)
         self._people.fulfilled(self.person, wish, seq, request.id)
-        return seq
+        return request
 
     async def _call(self, wish: Wish, id: bytes) -> int:
         """The number that it is acknowledged with; 0 when the library tells none."""
@@ -311,6 +317,14 @@ class Device:
                 await client.ban(room, whom, text)
             case "unban":
                 await client.unban(room, whom)
+            case "role":
+                await client.role(room, whom, text)
+            case "mute":
+                await client.mute(room, whom, text)
+            case "unmute":
+                await client.mute(room, whom, on=False)
+            case "nick":
+                await client.nick(text)
             case "suspend":
                 await client.suspend(whom, text)
             case "unsuspend":

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 
+from hubbub.client_room import RoomView
 from hubbub.errors import HubbubError
 from tests.faults.devices import Device
 from tests.faults.hands import Hand
-from tests.faults.history import Standing
+from tests.faults.history import Standing, Told
 from tests.faults.notes import Notes
 from tests.faults.people import PIT, PRIVATE, PUBLIC, People, Wish
 from tests.support import eventually, slack
@@ -85,6 +86,28 @@ async def until_shown(
         return  # the checker names who was not
 
 
+def believed(notes: Notes, device: Device, room: str, view: RoomView) -> None:
+    """Note what a device believes of a room: its title, and of people their names and roles.
+
+    In a conversation nobody has a role.
+    """
+    direct = view.peer is not None
+    people = {(each.sender, each.name, "" if direct else each.role) for each in view.members}
+    people.add((device.sender, device.client.name, "" if direct else view.role))
+    if view.peer is not None:
+        people.update((view.peer.sender, name, "") for name in (view.peer.name, room[1:]))
+    notes.note(
+        Told(
+            notes.now(),
+            device.name,
+            device.canonical(room),
+            view.title,
+            view.private or direct,
+            sorted(people),
+        )
+    )
+
+
 async def standings(notes: Notes, devices: Sequence[Device]) -> None:
     """Note what each device believes of its rooms, and what the owner says."""
 
@@ -107,17 +130,19 @@ async def _standing(notes: Notes, device: Device) -> None:
     for room in client.joined:
         view = client.state(room)
         if view is not None:
-            mine[room] = (1, view.head, view.mark, view.unread, view.mentions)
-    true = {
-        state.room: (1, state.head, state.mark, state.count - state.marked, state.mentions)
-        for state in await client.unread()
-    }
+            standing = (1, view.head, view.mark, view.unread, view.mentions)
+            mine[device.canonical(room)] = standing
+            believed(notes, device, room, view)
+    true: dict[str, tuple[int, int, int, int, int]] = {}
+    for state in await client.unread():
+        standing = (1, state.head, state.mark, state.count - state.marked, state.mentions)
+        true[device.canonical(state.room)] = standing
     for room in sorted({*mine, *true}):
         notes.note(
             Standing(
                 notes.now(),
                 device.name,
-                device.canonical(room),
+                room,
                 mine.get(room, NOWHERE),
                 true.get(room, NOWHERE),
             )

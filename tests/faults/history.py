@@ -35,23 +35,25 @@ class Client(Record, frozen=True):
     """
 
     client: str  # unique in the run
-    person: str
+    person: str  # the name that they came with
     sender: int
     exact: bool = False
+    operator: bool = False  # of the cluster
 
 
 class Asked(Record, frozen=True):
-    """A client begins to ask for something that changes a room.
+    """A client begins to ask for something that changes a room, or for another name.
 
     The same `id` again, by whatever client of the person: a retry, with the same content.
     """
 
     client: str
-    op: str  # say, edit, delete, react, unreact, join, leave, kick, ban, unban, invite, topic ...
+    op: str  # say, edit, delete, react, unreact, join, leave, kick, ban, topic, role, nick ...
     id: str  # hex
-    room: str
-    text: str = ""
+    room: str  # "" for what is not of a room: nick
+    text: str = ""  # of `role` the role, of `nick` the name
     of: int = 0  # the message that is edited, deleted or reacted to
+    to: str = ""  # the name of whom it is done to
 
 
 class Answered(Record, frozen=True):
@@ -98,6 +100,7 @@ class Shown(Record, frozen=True):
     sender: int
     text: str = ""
     of: int = 0
+    to: str = ""  # a name, as the event has it
 
 
 class Out(Record, frozen=True):
@@ -172,6 +175,7 @@ class Kept(Record, frozen=True):
     count: int = 0  # messages so far
     edited: int = 0  # a message: the event that gave it this text
     deleted: int = 0
+    to: str = ""  # the name of `whom`; of `renamed` the new one
 
 
 class Room(Record, frozen=True):
@@ -205,6 +209,22 @@ class Roster(Record, frozen=True):
     true: list[str]
 
 
+class Told(Record, frozen=True):
+    """How a room is at the end: as a client that is still there believes, or as a new one is told.
+
+    `people`: (sender, name, role) of whom it knows; role "" where it is told none.
+    `restrictions`: "ban NAME" and "mute NAME", by the names of then; None: it was not told.
+    """
+
+    client: str  # of a new one: the gateway
+    room: str
+    title: str
+    private: bool
+    people: list[tuple[int, str, str]]
+    restrictions: list[str] | None = None
+    fresh: bool = False
+
+
 AnyRecord: TypeAlias = (
     Client
     | Asked
@@ -224,6 +244,7 @@ AnyRecord: TypeAlias = (
     | Room
     | Standing
     | Roster
+    | Told
 )
 
 _decoder = msgspec.json.Decoder(AnyRecord)

@@ -25,7 +25,7 @@ from tests.faults.history import (
     Shown,
     Unknown,
 )
-from tests.faults.people import Wish
+from tests.faults.people import Person, Wish
 
 LONGEST = 200  # characters of a text that are noted as they are
 QUIET = frozenset({"read", "typing", "away"})  # change no room: not in the history
@@ -40,6 +40,7 @@ USUAL = frozenset(
         Code.NOT_MEMBER,
         Code.NOT_ALLOWED,
         Code.BANNED,
+        Code.MUTED,
     }
 )
 # After these it may have been done: by an earlier try, or because the whole session has ended.
@@ -74,14 +75,26 @@ async def passes(quiet: asyncio.Event, seconds: float) -> None:
 
 
 class Request:
-    """Something that is asked for, once or again."""
+    """Something that is asked for, once or again.
 
-    __slots__ = ("client", "id", "wish")
+    Attributes:
+        seq: the number that it was acknowledged with, 0 if it has none; None: it was not.
+        is_refused: it was.
+    """
+
+    __slots__ = ("client", "id", "is_refused", "seq", "wish")
 
     def __init__(self, client: str, wish: Wish, id: bytes) -> None:
         self.client = client
         self.wish = wish
         self.id = id
+        self.seq: int | None = None
+        self.is_refused = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was acknowledged."""
+        return self.seq is not None
 
 
 class Notes:
@@ -158,6 +171,7 @@ class Notes:
                 wish.room,
                 brief(wish.text),
                 wish.of,
+                wish.whom,
             )
         )
 
@@ -165,6 +179,7 @@ class Notes:
         """It was acknowledged, with its number if it has one."""
         self.acts += 1
         self.done[request.wish.op] += 1
+        request.seq = seq
         if request.wish.op not in QUIET:
             self.note(Answered(self.now(), request.client, request.id.hex(), seq))
 
@@ -172,7 +187,8 @@ class Notes:
         """It was refused."""
         self.acts += 1
         self.refused_with[code] += 1
-        if code not in USUAL:
+        request.is_refused = True
+        if code not in USUAL and (request.wish.op, code) != ("nick", Code.NAME_TAKEN):
             self.find(f"{request.client} was refused {request.wish}: {code}, {text}")
         if request.wish.op not in QUIET:
             self.note(Refused(self.now(), request.client, request.id.hex(), str(code)))
@@ -193,9 +209,9 @@ class Notes:
 
     # --- what is shown --------------------------------------------------------------------------
 
-    def client(self, name: str, person: str, sender: int, *, exact: bool = False) -> None:
+    def client(self, name: str, person: Person, sender: int, *, exact: bool = False) -> None:
         """There is a new client."""
-        self.note(Client(self.now(), name, person, sender, exact))
+        self.note(Client(self.now(), name, person.name, sender, exact, person.keeper))
 
     def entered(self, client: str, room: str, head: int) -> None:
         """It is in a room now."""
@@ -206,10 +222,10 @@ class Notes:
         self.note(Out(self.now(), client, room, why))
 
     def shown(
-        self, client: str, room: str, seq: int, kind: str, sender: int, text: str, of: int
+        self, client: str, room: str, seq: int, kind: str, sender: int, text: str, of: int, to: str
     ) -> None:
         """It is shown an entry."""
-        self.note(Shown(self.now(), client, room, seq, kind, sender, brief(text), of))
+        self.note(Shown(self.now(), client, room, seq, kind, sender, brief(text), of, to))
 
     def lacking(self, client: str, room: str, first: int, last: int) -> None:
         """It is told that it will not be shown these."""

@@ -29,6 +29,12 @@ _WISHES = {
     "read": 6,
     "typing": 2,
     "away": 2,
+    "nick": 4,
+    "topic": 1,
+    "kick": 1,
+    "mute": 1,
+    "unmute": 1,
+    "role": 1,
 }
 _KEEPER_WISHES = {
     "say": 30,
@@ -41,17 +47,22 @@ _KEEPER_WISHES = {
     "kick": 8,
     "ban": 4,
     "unban": 12,
+    "role": 12,
+    "mute": 4,
+    "unmute": 10,
     "typing": 1,
     "away": 1,
 }
+_ORDERS = frozenset({"topic", "invite", "kick", "ban", "unban", "role", "mute", "unmute"})
+_ROLES = ("member", "operator", "operator", "owner")
 
 
 class Wish(NamedTuple):
     """One thing that somebody wants.
 
     Args:
-        op: as in a history: say, edit, delete, react, unreact, join, leave, kick ...; or `read`,
-            `typing`, `away`.
+        op: as in a history: say, edit, delete, react, unreact, join, leave, kick, nick ...; or
+            `read`, `typing`, `away`.
         of: the number of the message that it is about; of `read` how far one has read.
         whom: the name of whom it is done to.
     """
@@ -76,6 +87,8 @@ class Person:
     """One account or guest.
 
     Attributes:
+        name: with which it came, and by which it is known here.
+        called: its name now, as far as anybody was told.
         sender: its number; 0 until it has come. That of a guest may become another.
         token: logs in from anywhere; "" of a guest.
         lines: what it has said lately.
@@ -83,7 +96,7 @@ class Person:
     """
 
     def __init__(self, name: str, *, account: bool, keeper: bool = False) -> None:
-        self.name = name
+        self.name = self.called = name
         self.account = account
         self.keeper = keeper
         self.sender = 0
@@ -91,6 +104,12 @@ class Person:
         self.lines: deque[Line] = deque(maxlen=RECENT)
         self.reacted: deque[Wish] = deque(maxlen=RECENT)
         self.suspended = False
+        self.wanted: list[str] = []  # names, the newest last
+
+    @property
+    def has_own_name(self) -> bool:
+        """Whether it never wanted another one than that with which it came."""
+        return not self.wanted
 
 
 class People:
@@ -101,9 +120,9 @@ class People:
         self.accounts = [Person(f"p{number}", account=True) for number in range(accounts)]
         self.guests = [Person(f"g{number}", account=False) for number in range(guests)]
         self.everybody = [self.keeper, *self.accounts, *self.guests]
-        self._by_name = {person.name: person for person in self.everybody}
+        self._by_name = {person.name: person for person in self.everybody}  # accounts: of ever
         self._lines: deque[Line] = deque(maxlen=RECENT)  # said in public rooms
-        self._banned: set[tuple[str, str]] = set()  # (room, name), as far as the keeper knows
+        self._kept_out: dict[str, set[tuple[str, str]]] = {"ban": set(), "mute": set()}
         self._texts = 0
 
     def canonical(self, room: str, me: int) -> str:
@@ -128,10 +147,12 @@ class People:
                     self._lines.append(line)
             case "react":
                 person.reacted.append(wish)
-            case "ban":
-                self._banned.add((wish.room, wish.whom))
-            case "unban":
-                self._banned.discard((wish.room, wish.whom))
+            case "ban" | "mute":
+                self._kept_out[wish.op].add((wish.room, wish.whom))
+            case "unban" | "unmute":
+                self._kept_out[wish.op.removeprefix("un")].discard((wish.room, wish.whom))
+            case "nick":
+                person.called = wish.text
 
     # --- wishes ---------------------------------------------------------------------------------
 
@@ -147,7 +168,9 @@ class People:
                 return [self._change(op, person, inside, random)]
             case "join" | "leave":
                 return [self._move(op, person, inside, random)]
-            case "topic" | "invite" | "kick" | "ban" | "unban":
+            case "nick":
+                return [self._nick(person, random)] if not person.suspended else []
+            case _ if op in _ORDERS:
                 return [self._order(op, random)]
             case "read" | "typing":
                 return [Wish(op, random.choice(sorted(inside)))] if inside else []
@@ -158,7 +181,7 @@ class People:
     def _line(self, person: Person, inside: Collection[str], random: Random) -> Wish:
         text = self.text()
         if random.random() < 0.1:
-            text += f" for @{random.choice(self.everybody).name}"
+            text += f" for @{random.choice(self.everybody).called}"
         return Wish("say", self._place(person, inside, random), text)
 
     def _place(self, person: Person, inside: Collection[str], random: Random) -> str:
@@ -199,17 +222,39 @@ class People:
         lacking = [room for room in rooms if room not in inside]
         return Wish("join", random.choice(lacking or rooms))
 
+    def _nick(self, person: Person, random: Random) -> Wish:
+        """Another name: mostly one that nobody has had, for a guest at times somebody else's.
+
+        Accounts want no names of others: an order about one of them is never about another. And
+        nobody wants twice the same name: each is taken once at most.
+        """
+        name = f"{person.name}-{len(person.wanted) + 1}"
+        others = [each.called for each in self.everybody if not each.has_own_name]
+        fit = [each for each in others if each not in person.wanted]
+        if not person.account and fit and random.random() < 0.3:
+            name = random.choice(fit)
+        person.wanted.append(name)
+        if person.account:
+            self._by_name[name] = person
+        return Wish("nick", text=name)
+
     def _order(self, op: str, random: Random) -> Wish:
-        """What the keeper does to rooms and people. Only accounts come into private rooms."""
+        """What is done to rooms and people, mostly by the keeper: others may not everywhere.
+
+        Only accounts come into private rooms.
+        """
         if op == "topic":
             return Wish(op, random.choice((*PUBLIC, *PRIVATE)), self.text())
-        if op == "unban" and self._banned:
-            room, name = random.choice(sorted(self._banned))
+        kept_out = self._kept_out.get(op.removeprefix("un")) if op.startswith("un") else None
+        if kept_out:
+            room, name = random.choice(sorted(kept_out))
             return Wish(op, room, whom=name)
         room = random.choice(PRIVATE if op == "invite" else (*PUBLIC, *PRIVATE))
         people = self.accounts if room in PRIVATE else [*self.accounts, *self.guests]
-        text = self.text() if op in ("kick", "ban") else ""
-        return Wish(op, room, text, whom=random.choice(people).name)
+        text = self.text() if op in ("kick", "ban", "mute") else ""
+        if op == "role":
+            people, text = [self.keeper, *self.accounts], random.choice(_ROLES)
+        return Wish(op, room, text, whom=random.choice(people).called)
 
 
 def conversation(one: int, other: int) -> str:

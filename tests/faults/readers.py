@@ -145,9 +145,10 @@ class Readers:
             text = f"{shown.client} was shown {shown.seq} {shown.text[:_NAME]!r}, which is not kept"
             self._findings.add("altered", shown.room, text)
             return
-        if (shown.kind, shown.sender, shown.of) != (entry.kind, entry.sender, entry.of):
-            there = f"{entry.kind} by {entry.sender} of {entry.of}"
-            seen = f"{shown.kind} by {shown.sender} of {shown.of}"
+        fixed = entry.kind, entry.sender, entry.of, entry.to
+        if (shown.kind, shown.sender, shown.of, shown.to) != fixed:
+            there = f"{entry.kind} by {entry.sender} of {entry.of} {entry.to}"
+            seen = f"{shown.kind} by {shown.sender} of {shown.of} {shown.to}"
             text = f"{shown.client} was shown {shown.seq} as {seen}, it is {there}"
             self._findings.add("altered", shown.room, text)
         elif not self._is_version(shown, entry):

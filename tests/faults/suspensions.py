@@ -58,16 +58,23 @@ class Suspensions:
         if keeper is None:
             return
         person.suspended = True
-        if await keeper.do(Wish("suspend", text="spam", whom=person.name)) is not None:
+        name = person.called  # if it has another one by now nobody is shut out; else it keeps this
+        request = await keeper.ask(Wish("suspend", text="spam", whom=name))
+        if request is not None and request.is_done:
             self._told.append((self._notes.now(), person.name))
             await passes(quiet, STAYS_OUT)
+        if request is None or not request.is_refused:
+            await self._let_in(name)
+        person.suspended = False
+
+    async def _let_in(self, name: str) -> None:
         while True:
             keeper = self._keeper()
-            wish = Wish("unsuspend", whom=person.name)
-            if keeper is not None and await keeper.do(wish) is not None:
-                break
+            wish = Wish("unsuspend", whom=name)
+            request = await keeper.ask(wish) if keeper is not None else None
+            if request is not None and (request.is_done or request.is_refused):
+                return
             await asyncio.sleep(0.5)  # between tries
-        person.suspended = False
 
     def all_are_in_again(self) -> bool:
         """Whether nobody is suspended."""

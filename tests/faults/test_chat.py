@@ -39,6 +39,10 @@ OPS = {
     "kick",
     "ban",
     "unban",
+    "nick",
+    "role",
+    "mute",
+    "unmute",
     "suspend",
     "unsuspend",
 }
@@ -58,6 +62,7 @@ RECORDS = {
     "Room",
     "Standing",
     "Roster",
+    "Told",
 }
 
 

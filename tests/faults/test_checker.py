@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
 
 from tests.faults import checker, history
 from tests.faults.checker import check
+from tests.faults.flaws import CHANGES, Change, bad
 from tests.faults.history import (
     Answered,
     AnyRecord,
@@ -27,7 +29,7 @@ from tests.faults.history import (
     Standing,
     Unknown,
 )
-from tests.faults.seeded import Good, bad
+from tests.faults.seeded import Good
 
 CASES = 1000
 _replace = msgspec.structs.replace
@@ -43,6 +45,17 @@ def test_one_line_that_is_missing_exchanged_doubled_or_altered_is_always_found()
     for seed in range(CASES):
         what, records = bad(seed)
         assert not check(records).ok, (seed, what)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_each_kind_of_fault_is_always_found(change: Change) -> None:
+    tried = 0
+    for seed in range(CASES // 5):
+        records = list(Good(seed).records)
+        if what := change(Random(seed), records):
+            tried += 1
+            assert not check(records).ok, (seed, what)
+    assert tried > 5
 
 
 # --- each kind of finding, by hand ----------------------------------------------------------------
@@ -174,7 +187,7 @@ def test_an_entry_of_a_private_room_is_for_its_members_alone() -> None:
     """Ann is put out at 3; 4 is not for her, and 1 to 3 are."""
     records: list[AnyRecord] = [
         Client(0.0, "a", "Ann", 1),
-        Client(0.0, "b", "Bob", 2),
+        Client(0.0, "b", "Bob", 2, operator=True),
         Asked(1.0, "a", "join", "01", "vault"),
         Answered(1.1, "a", "01"),
         Entered(1.1, "a", "vault", 1),

@@ -16,6 +16,7 @@ KINDS = (
     "id_twice",  # one id with two answers
     "altered",  # other bytes under one number
     "not_member",  # shown to somebody who was not in the room
+    "not_allowed",  # in the log, by somebody who might not do it then
     "reader",  # somebody lacks an entry that they should have been shown, or had it twice
     "standing",  # somebody believes of a room what the owner does not
     "roster",  # a gateway has other people in a room than are there
