@@ -33,12 +33,19 @@ def main() -> int:
         else:
             cluster.down(place_to_stop())
     except DeployError as error:
-        print(f"deploy/{arguments.command}: {error}", file=sys.stderr)
+        print(f"deploy/{arguments.command}: {_harmless(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"deploy/{arguments.command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _harmless(text: str) -> str:
+    """What it quotes is of others: the command line of whoever has the port, the end of a log."""
+    from hubbub.visible import visible  # needs no environment
+
+    return visible(text)
 
 
 if __name__ == "__main__":

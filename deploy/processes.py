@@ -62,13 +62,14 @@ def look(pid: int) -> Process | None:
             return None
         environ = dict(field.split("=", 1) for field in _fields(entry / "environ") if "=" in field)
         # After the command in brackets, which may hold anything: state, parent, ... start time.
-        state, parent, *stat = (entry / "stat").read_text().rpartition(")")[2].split()
+        line = (entry / "stat").read_text(errors="replace")
+        state, parent, *stat = line.rpartition(")")[2].split()
         if state in "ZX":
             return None
         named = _flag(arguments, "--data") or environ.get("HUBBUB_DATA") or "var"
         data = ((entry / "cwd").readlink() / named).resolve()
-    except OSError:
-        return None  # gone meanwhile, or somebody else's
+    except (OSError, RuntimeError):
+        return None  # gone meanwhile, or somebody else's; or its directory is a link to itself
     url = environ.get("SUPERVISOR_SERVER_URL", "") if kind != "supervisord" else ""
     return Process(pid, int(parent), stat[17], kind, data, url)
 

@@ -34,17 +34,24 @@ def trouble(address: tuple[str, int], wanted: Iterable[str], until: float) -> st
             missing = set(wanted)
             for ref in range(3, 1000):
                 status = link.ask({"t": "status", "ref": ref})
-                names = {str(row["gateway"]) for row in status.get("gateways", ())}
-                missing -= {name.partition(".")[0] for name in names}
+                missing -= _gateways(status)
                 if not missing or time.monotonic() > until:
                     # Else the session would be kept for a minute.
                     with contextlib.suppress(OSError, EOFError, ValueError):  # a courtesy, no more
                         link.ask({"t": "bye", "ref": ref + 1, "id": os.urandom(16)})
                     return f"the owner does not know {' '.join(sorted(missing))}" if missing else ""
                 time.sleep(PAUSE)
-    except (OSError, EOFError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError) as error:
         return str(error) or "the connection was closed"
     return "no answer"
+
+
+def _gateways(status: dict[str, Any]) -> set[str]:
+    """The gateways that the owner knows, without what tells their lives apart."""
+    rows = status.get("gateways")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return set()
+    return {str(row.get("gateway")).partition(".")[0] for row in rows}
 
 
 def reachable(address: tuple[str, int]) -> tuple[str, int]:
@@ -62,15 +69,30 @@ class _Link:
         self._unpacker = msgpack.Unpacker(max_buffer_size=1024 * 1024)
 
     def ask(self, frame: dict[str, object]) -> dict[str, Any]:
-        """The answer to this frame. Raises ValueError when it is an error."""
+        """The answer to this frame.
+
+        Raises:
+            ValueError: it is an error, or none is to be had: this is no gateway.
+            EOFError: the connection was closed instead.
+        """
+        import msgpack
+
         self._connection.sendall(self._pack(frame))
+        until = time.monotonic() + PATIENCE
         while True:
             for answer in self._unpacker:
+                if not isinstance(answer, dict):
+                    raise ValueError("what answers there is no gateway")
                 if answer.get("ref") == frame["ref"]:
-                    if answer["t"] == "error":
+                    if answer.get("t") == "error":
                         raise ValueError(answer.get("text"))
-                    return dict(answer)
+                    return answer
             data = self._connection.recv(65536)
             if not data:
                 raise EOFError
-            self._unpacker.feed(data)
+            if time.monotonic() > until:
+                raise ValueError("what answers there says everything but the answer")
+            try:
+                self._unpacker.feed(data)
+            except msgpack.BufferFull:
+                raise ValueError("what answers there is no gateway") from None

@@ -13,6 +13,8 @@ from deploy.errors import DeployError
 ANSWER_WITHIN = 4.0  # seconds; a healthy one takes milliseconds
 ALREADY_STARTED = 60  # supervisor.xmlrpc.Faults
 NOT_RUNNING = 70
+# Of what it says of a process this is looked at, in the order of Program.
+_INFO = {"name": str, "pid": int, "statename": str, "exitstatus": int, "stdout_logfile": str}
 
 
 class Program(NamedTuple):
@@ -79,19 +81,18 @@ class Supervisor:
         return True
 
     def pid(self) -> int:
-        return cast(int, self._call("supervisor.getPID"))
+        pid = self._call("supervisor.getPID")
+        if not isinstance(pid, int):
+            raise self._odd(f"{pid!r} as its process")
+        return pid
 
     def programs(self) -> list[Program]:
-        infos = cast("list[dict[str, Any]]", self._call("supervisor.getAllProcessInfo"))
+        infos = self._call("supervisor.getAllProcessInfo")
+        if not isinstance(infos, list) or not all(map(_is_program, infos)):
+            raise self._odd("programs that are none")
+        rows = ([info[key] for key in _INFO] for info in infos)
         return [
-            Program(
-                info["name"],
-                info["pid"],
-                info["statename"],
-                info["exitstatus"],
-                Path(info["stdout_logfile"]),
-            )
-            for info in infos
+            Program(name, pid, state, status, Path(log)) for name, pid, state, status, log in rows
         ]
 
     def reread(self) -> None:
@@ -125,3 +126,14 @@ class Supervisor:
             raise DeployError(f"supervisord refused {method}: {fault.faultString}.") from None
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise DeployError(f"supervisord at {self.path} does not answer: {error}.") from None
+        except Exception as error:  # of what is no XML-RPC the parser raises anything
+            raise self._odd(f"what is no XML-RPC: {error}") from None
+
+    def _odd(self, what: str) -> DeployError:
+        return DeployError(f"supervisord at {self.path} answers {what}.")
+
+
+def _is_program(info: object) -> bool:
+    return isinstance(info, dict) and all(
+        isinstance(info.get(key), kind) for key, kind in _INFO.items()
+    )

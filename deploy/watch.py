@@ -15,6 +15,7 @@ from deploy.rpc import Program, Supervisor
 PAUSE = 0.03  # seconds between two looks
 DEATHS = 4  # of one process while starting, then it is said not to start
 READY = re.compile(r"\bwhat=(?:ready|standby)\b")
+MOST_TOLD = 500  # characters of the last line of a log
 READY_WITHIN = 3.0  # seconds for the rest, once the cluster serves
 
 
@@ -93,4 +94,4 @@ def _written(log: Path, since: int) -> str:
 def _why(program: Program, since: int) -> str:
     """The last thing a process said, and where the rest stands."""
     lines = _written(program.log, since).strip().splitlines() or ["it said nothing"]
-    return f"{program.name} does not start: {lines[-1].strip()} (log: {program.log})"
+    return f"{program.name} does not start: {lines[-1].strip()[:MOST_TOLD]} (log: {program.log})"

@@ -174,7 +174,7 @@ class Credentials(InFiles):
         if data[:1] == b"k":
             return self._read_key(data[1:])
         self._accounts.write_bytes(data[1:])
-        with _variable("XDG_DATA_HOME", str(self.directory)):
+        with variable("XDG_DATA_HOME", str(self.directory)):
             try:
                 found = credentials.find(_SERVERS)
                 # Once a long time: each waits for the disk.
@@ -224,7 +224,7 @@ class Credentials(InFiles):
 
 
 @contextlib.contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
+def variable(name: str, value: str) -> Iterator[None]:
     before = os.environ.get(name)
     os.environ[name] = value
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import bus, files, kept, servers, typed, wires
+from tests.fuzz import bus, deploying, files, kept, servers, typed, wires
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, type[Target]] = {
@@ -26,5 +26,7 @@ TARGETS: dict[str, type[Target]] = {
         kept.Kept,
         bus.Keys,
         bus.Messages,
+        deploying.Answers,
+        deploying.Machine,
     )
 }

@@ -335,8 +335,30 @@ BROKEN_ONCE = {
     "lines: a mark with a place of its own at the very beginning": ["ြ".encode(), "ᅡ".encode()],
     "names: a mark with a place of its own at the very beginning": ["ြ".encode()],
     "names: a flood of such marks": [("က" + "ြ" * 20).encode()],
+    "kept: a number that no kernel and no database takes": [
+        b"l2147483648 1", b"n7 %d 3" % 2**63, b"b" + b"\xff" * 8, b"v1e999", b"vNULL",
+    ],
+    "kept: a directory for sockets that is none": [b"d", b"dx", b"d\0", b"d/\xff\0"],
+    "addresses: a host that no resolver takes": [
+        b"a..b:1", b"\xff:1", b"x" * 64 + b":1", "é.".encode() * 2000 + b":1",
+    ],
+    "bus_keys: a file that holds no key": [
+        kind + content for kind in (b"b", b"c", b"s", b"l")
+        for content in (b"public-key", b"public-key = x", b'public-key = "' + b"#" * 40 + b'"')
+    ],
+    "deploy_answers: what is no answer": [
+        b"xHTTP/1.1 200 OK\r\n\r\n<a", b"r\x91\x01", b"r\x81\xa3ref\x01", b"r\xdd" + b"\xff" * 4,
+    ],
+    "deploy_files: a process with a name that is no text": [b"ppython3\0-m\0worker\xfe\xfe\xff"],
+    "deploy_files: a data directory that is a link to itself": [
+        b"ppython3\0-m\0worker\0--data=loop\xfe\xfe"
+    ],
+    "deploy_files: a path that supervisord would read otherwise": [b"da\rb", b"d\xff"],
+    "deploy_files: more digits than Python reads": [b"g" + b"9" * 5000],
+    "deploy_files: settings nested deeper than the stack": [b"cdata = " + b"[" * 5000],
+    "deploy_files: a recorded directory that is none": [b"r\xff", b"r\0"],
     "texts: marks that change places": [b"a" + b"\xcc\x81\xcc\x96" * 8000],
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("story", BROKEN_ONCE)
