@@ -53,6 +53,11 @@ class Identity:
             check_name(self.name)
         if self._password is not None and not 0 < len(self._password) <= MAX_PASSWORD:
             raise Refused(Code.BAD_LOGIN, f"a password has 1 to {MAX_PASSWORD} characters")
+        try:
+            for text in (self._password, self.device, self.token, self.agent):
+                (text or "").encode()
+        except UnicodeEncodeError:  # bytes of a variable or a terminal that are no UTF-8
+            raise Refused(Code.BAD_LOGIN, "passwords and tokens must be valid Unicode") from None
 
     def greeting(self, epoch: int, cursors: dict[str, int]) -> ClientFrame:
         """What to say first on a connection: continue the session, log in, or come as a guest."""

@@ -334,6 +334,7 @@ BROKEN_ONCE = {
     "lines: a filler hidden behind an ideograph": ["㠀\u17b4".encode(), "漢\u034f".encode()],
     "lines: a mark with a place of its own at the very beginning": ["ြ".encode(), "ᅡ".encode()],
     "names: a mark with a place of its own at the very beginning": ["ြ".encode()],
+    "names: a password with bytes that are no text": [b"a\xff"],
     "names: a flood of such marks": [("က" + "ြ" * 20).encode()],
     "kept: a number that no kernel and no database takes": [
         b"l2147483648 1", b"n7 %d 3" % 2**63, b"b" + b"\xff" * 8, b"v1e999", b"vNULL",

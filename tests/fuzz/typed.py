@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 from collections.abc import Hashable, Iterable
 
-from hubbub import cli, client_link, names, scripts, settings, visible as visible_module
+from hubbub import cli, client_link, frames, names, scripts, settings, visible as visible_module
 from hubbub.cli import (
     commands,
     common,
@@ -28,6 +28,7 @@ from hubbub.cli.commands import Command, Text as Said, WrongLineError, parse_lin
 from hubbub.cli.completer import Known, complete
 from hubbub.cli.input import CHUNK, LONGEST, LineCutter
 from hubbub.cli.pending import WIDEST
+from hubbub.client_identity import Identity
 from hubbub.client_requests import check_text
 from hubbub.errors import Refused
 from hubbub.frames import LONGEST_TEXT
@@ -225,7 +226,10 @@ OPERATING = (
 
 
 class Names(Target):
-    """Names and rooms: one spelling, or Refused; and every rule is stable under repetition."""
+    """Names and rooms: one spelling, or Refused; and every rule is stable under repetition.
+
+    And passwords and tokens: taken to the server, or Refused.
+    """
 
     name = "names"
     modules = (names, scripts)
@@ -241,6 +245,7 @@ class Names(Target):
 
     def run(self, data: bytes) -> Hashable:
         text = data.decode("utf-8", "surrogateescape")  # as the command line gives it
+        _greet(text)
         key = name_key(text)
         assert name_key(key) == key, "the key of a key is another"
         looks = skeleton(text[:64])
@@ -267,6 +272,14 @@ class Names(Target):
         with contextlib.suppress(Refused):
             check_name(text)
         return name_key(text), direct_pair(text), skeleton(text[:64])
+
+
+def _greet(text: str) -> None:
+    """Whoever may be somebody can be told to a server, whatever proves it."""
+    for who in (Identity(name="Radha", password=text), Identity(device=text), Identity(token=text)):
+        with contextlib.suppress(Refused):
+            who.check()
+            frames.encoder.encode(who.greeting(0, {}))
 
 
 class Query(Target):
