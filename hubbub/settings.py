@@ -368,7 +368,8 @@ def runtime_dir(data: Path) -> Path:
     recorded = run_dir.read(data)
     path = recorded or data / "run"
     if not run_dir.fits(path):
-        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        named = os.environ.get("XDG_RUNTIME_DIR") or ""
+        base = Path(named if named.startswith("/") else tempfile.gettempdir())
         digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
         path = base / f"hubbub-{os.getuid()}-{digest}"
         if not run_dir.fits(path):

@@ -126,10 +126,24 @@ def state_dir() -> Path:
     Raises:
         OSError: it cannot be made.
     """
-    base = os.environ.get("XDG_STATE_HOME") or ""
-    path = Path(base if base.startswith("/") else Path("~/.local/state").expanduser()) / "hubbub"
+    path = home_dir("XDG_STATE_HOME", ".local/state") / "hubbub"
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def home_dir(variable: str, usual: str) -> Path:
+    """The directory that a variable of XDG names, or the usual one in the user's home.
+
+    Raises:
+        OSError: the user has no home.
+    """
+    named = os.environ.get(variable) or ""
+    if named.startswith("/"):
+        return Path(named)
+    try:
+        return Path("~", usual).expanduser()
+    except RuntimeError:
+        raise OSError(f"there is no home directory; set {variable}") from None
 
 
 def stdin_is_closed() -> bool:

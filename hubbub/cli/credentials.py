@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from hubbub.cli.common import home_dir
 from hubbub.names import name_key
 
 
@@ -62,9 +63,7 @@ def forget(servers: Sequence[str], name: str | None = None) -> None:
 
 
 def _path() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or ""
-    start = Path(base) if base.startswith("/") else Path("~/.local/share").expanduser()
-    return start / "hubbub" / "accounts.json"
+    return home_dir("XDG_DATA_HOME", ".local/share") / "hubbub" / "accounts.json"
 
 
 def _read(path: Path) -> dict[str, Account]:

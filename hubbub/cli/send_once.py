@@ -30,7 +30,7 @@ from hubbub.cli.send import line_ids
 from hubbub.client import Client
 from hubbub.client_link import parse_addresses
 from hubbub.errors import Code, OutcomeUnknown, Refused
-from hubbub.frames import Message, Ok
+from hubbub.frames import Message, Ok, Seq
 
 KEEP = 7 * 24 * 3600.0  # seconds that notes are kept, as the server keeps its keys
 
@@ -40,10 +40,10 @@ class Note(msgspec.Struct):
 
     body: str  # digest of room and texts
     token: str = ""
-    senders: list[int] = []
-    epoch: int = 0
-    cursor: int = 0  # the head of the room before anything was said
-    stored: dict[str, int] = {}
+    senders: list[Seq] = []
+    epoch: Seq = 0
+    cursor: Seq = 0  # the head of the room before anything was said
+    stored: dict[str, Seq] = {}
 
 
 async def send_once(args: argparse.Namespace, room: str, texts: list[str]) -> list[Ok]:
@@ -61,7 +61,7 @@ async def send_once(args: argparse.Namespace, room: str, texts: list[str]) -> li
         note = _read(path) or Note(digest)
         if note.body != digest:
             raise Refused(Code.CONFLICT, "this --id was used for another room or text")
-        if len(note.stored) < len(texts):
+        if not {str(at) for at in range(len(texts))} <= note.stored.keys():
             client = hubbub.connect(
                 *addresses,
                 name=args.name,

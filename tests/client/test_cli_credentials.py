@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hubbub.cli import credentials, identity
+from hubbub.cli import common, credentials, identity
 from hubbub.cli.credentials import Account
 
 RITA = Account("Rita", "token of Rita")
@@ -82,6 +82,21 @@ def test_what_cannot_be_understood_is_told_and_left_alone(home: Path, content: b
     with pytest.raises(OSError, match=r"accounts\.json"):
         credentials.keep(["a:1"], RITA)
     assert path.read_bytes() == content
+
+
+def test_without_a_home_one_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, as a user that has no name there: it ended in a traceback."""
+
+    def fail(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", fail)
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("XDG_STATE_HOME", "not/absolute")
+    with pytest.raises(OSError, match="set XDG_DATA_HOME"):
+        credentials.find(["a:1"])
+    with pytest.raises(OSError, match="set XDG_STATE_HOME"):
+        common.state_dir()
 
 
 def args(**given: object) -> argparse.Namespace:

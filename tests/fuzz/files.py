@@ -202,6 +202,8 @@ class Credentials(InFiles):
         except OutcomeUnknown as error:
             return clipped(error.text.rpartition(str(self._note))[2])
         assert note is not None
+        numbers = (note.epoch, note.cursor, *note.senders, *note.stored.values())
+        assert all(0 <= number < 2**53 for number in numbers), "no server is asked with it"
         return "note", bool(note.stored), bool(note.senders)
 
     def _read_history(self, data: bytes) -> Hashable:

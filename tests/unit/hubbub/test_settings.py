@@ -112,6 +112,19 @@ def test_a_record_of_the_socket_directory_that_names_none_is_refused(
         settings.runtime_dir(tmp_path)
 
 
+def test_a_runtime_directory_that_is_relative_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As XDG says; each process would find another one."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "relative")
+    deep = tmp_path / ("d" * 75) / ("e" * 75)
+    deep.mkdir(parents=True)
+    directory = settings.runtime_dir(deep)
+    assert directory.is_absolute()
+    assert settings.runtime_dir(deep) == directory
+    directory.rmdir()
+
+
 def test_a_directory_whose_name_is_no_text_is_recorded_as_it_is(tmp_path: Path) -> None:
     named = Path(os.fsdecode(bytes(tmp_path / "b") + b"\xff"))
     run_dir.write(tmp_path, named)
