@@ -10,6 +10,7 @@ from hubbub.errors import Code, Refused
 from hubbub.visible import MARKS, hangs, is_hidden
 
 MAX_NAME = 32  # characters, after NFKC
+LONGEST_TYPED = 2 * MAX_NAME  # before it: NFKC may make a name shorter, and no frame takes more
 FORBIDDEN = frozenset(",:#@|/!*?")
 
 # Cc control, Cf format (zero-width, bidirectional), Cs surrogate, Co private, Cn unassigned,
@@ -35,6 +36,8 @@ def check_name(name: str, what: str = "name") -> str:
     Raises:
         Refused: with `bad_name` and the reason.
     """
+    if len(name) > LONGEST_TYPED:  # normalizing takes quadratic time
+        raise Refused(Code.BAD_NAME, f"a {what} has 1 to {MAX_NAME} characters")
     try:
         normal = unicodedata.normalize("NFKC", name)
         normal.encode()
@@ -118,7 +121,7 @@ def mentions(text: str) -> list[str]:
         text = _LINK.sub(" ", text)
     found: dict[str, None] = {}
     for match in _MENTION.finditer(text):
-        if len(match[1]) <= 2 * MAX_NAME:  # as typed: NFKC may make it shorter
+        if len(match[1]) <= LONGEST_TYPED:
             found.update(dict.fromkeys(_candidates(match[1])))
             if len(found) >= MAX_MENTIONS:
                 break

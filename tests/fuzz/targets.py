@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import bus, deploying, files, kept, servers, typed, wires
+from tests.fuzz import asked, bus, deploying, files, kept, servers, typed, wires
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, type[Target]] = {
@@ -23,6 +23,7 @@ TARGETS: dict[str, type[Target]] = {
         typed.Query,
         typed.Texts,
         files.Addresses,
+        asked.Asked,
         kept.Kept,
         bus.Keys,
         bus.Messages,

@@ -334,6 +334,9 @@ BROKEN_ONCE = {
     "lines: a filler hidden behind an ideograph": ["㠀\u17b4".encode(), "漢\u034f".encode()],
     "lines: a mark with a place of its own at the very beginning": ["ြ".encode(), "ᅡ".encode()],
     "names: a mark with a place of its own at the very beginning": ["ြ".encode()],
+    "asked: a long name of marks that change places": [
+        b"%c8" % kind + b"\xd9\x8b\xcc\x95" * 7000 for kind in range(0, 40, 3)
+    ],
     "names: a password with bytes that are no text": [b"a\xff"],
     "names: a flood of such marks": [("က" + "ြ" * 20).encode()],
     "kept: a number that no kernel and no database takes": [
