@@ -87,6 +87,8 @@ def _load_rooms(connection: sa.Connection, state: State) -> None:
         room.closed = row.closed_at > 0
         if not room.closed:
             state.room_keys[room.key] = room.id
+        if room.kind is RoomKind.DIRECT:
+            state.add_talk(room)
     listed = (id for id in state.room_keys.values() if state.rooms[id].kind is not RoomKind.DIRECT)
     state.directory = sorted(state.rooms[id].key for id in listed)
     for room_id, kind, sender, *rest in connection.execute(sa.select(schema.restrictions)):

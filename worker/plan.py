@@ -227,6 +227,16 @@ class Plan:
         person = self.person(sender)
         return person is not None and room in person.rooms
 
+    def talks_of(self, sender: int) -> set[int]:
+        """The conversations of two of somebody, also those that they have left."""
+        none: set[int] = set()
+        begun = {
+            draft.id
+            for draft in self.drafts.values()
+            if draft.new and sender in (names.direct_pair(draft.key) or ())
+        }
+        return self.state.talks.get(sender, none) | begun
+
     def invited_to(self, sender: int) -> set[int]:
         """The rooms that somebody was invited to; not all of them may wait for an answer still."""
         none: set[int] = set()

@@ -286,6 +286,8 @@ def nick(case: Case, frame: Nick) -> None:
 def rename(plan: Plan, person: Person, wanted: str, settings: Settings) -> None:
     """Give somebody another name; every room that they are seen in gets a numbered `renamed`.
 
+    So does a conversation that they have left: by their name the other one knows it.
+
     Raises:
         Refused: it cannot be theirs.
     """
@@ -296,5 +298,8 @@ def rename(plan: Plan, person: Person, wanted: str, settings: Settings) -> None:
     plan.put_person(renamed)
     for id in sorted(person.sessions):
         plan.items.append(Item(Kind.SESSION_RENAMED, 0, 0, id, name.encode()))
-    for id in sorted(person.rooms if person.account is not None else person.seen_in):
+    if person.account is None and not person.state:
+        return  # nobody sees that guest
+    talks = {id for id in plan.talks_of(person.sender) if plan.room(id).size}
+    for id in sorted(person.rooms | talks):
         note(plan, plan.draft(id), "renamed", person, to=renamed)

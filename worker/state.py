@@ -36,6 +36,7 @@ class State:
         self.rooms: dict[int, Room] = {}
         self.room_keys: dict[str, int] = {}
         self.directory: list[str] = []  # keys of rooms that can be listed, sorted
+        self.talks: dict[int, set[int]] = {}  # conversations of two by sender, also those left
         self.people: dict[int, Person] = {}  # guests that live, and all accounts
         self.names: dict[str, int] = {}  # key of a name -> sender
         self.skeletons: dict[str, int] = {}  # what names look like -> sender
@@ -109,9 +110,16 @@ class State:
         """Take a room in."""
         self.rooms[room.id] = room
         self.room_keys[room.key] = room.id
-        if room.kind is not RoomKind.DIRECT:
+        if room.kind is RoomKind.DIRECT:
+            self.add_talk(room)
+        else:
             bisect.insort(self.directory, room.key)
         self.events += room.head
+
+    def add_talk(self, room: Room) -> None:
+        """A room is the conversation of two people."""
+        for sender in names.direct_pair(room.key) or ():
+            self.talks.setdefault(sender, set()).add(room.id)
 
     def close_room(self, room: Room) -> None:
         """Its name is free; its log stays."""

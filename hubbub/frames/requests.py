@@ -150,7 +150,10 @@ class Block(Frame, frozen=True):
 
 
 class Nick(Frame, frozen=True):
-    """Take another name. Answered by `ok`; every room one is seen in gets a `renamed` event."""
+    """Take another name. Answered by `ok`; every room one is seen in gets a `renamed` event.
+
+    So does a conversation of two that one has left, while the other one is in it.
+    """
 
     ref: Ref
     id: Id

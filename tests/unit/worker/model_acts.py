@@ -122,8 +122,11 @@ def rename(m: Model, who: Somebody, name: str) -> None:
         return
     old, who.name = who.name, name
     if who.account or m.presence(who.sender)[0]:
-        for id in sorted(m.inside(who.sender)):
-            room = m.rooms[id]
+        for id, room in sorted(m.rooms.items()):
+            # By their name the other one knows a conversation, also one that they have left.
+            talk = who.sender in room.pair and bool(room.members)
+            if id not in m.inside(who.sender) and not talk:
+                continue
             line = Line("renamed", who.sender, old, room.count, to=name, whom=who.sender)
             room.log.append(line)
 

@@ -252,6 +252,37 @@ def test_a_conversation_follows_the_person_through_a_new_name() -> None:
     assert peer.name == "robert"
 
 
+def test_a_conversation_follows_a_person_through_a_new_name_that_has_left_it() -> None:
+    """The other one is in it still, and calls it by that name."""
+    world = World()
+    alice, bob, room = two(world)
+    world.ask(Say(0, new(), "@bob", "one"), alice)
+    world.ask(Leave(0, new(), room), bob)
+    world.ask(Nick(0, new(), "robert"), bob)
+    event = log(world)[-1]
+    assert isinstance(event, frames.Event)
+    assert (event.kind, event.name, event.to) == ("renamed", "bob", "robert")
+    assert rooms_of(world, bob) == set()
+    world.ask(Leave(0, new(), room), alice)
+    head = len(log(world))
+    world.ask(Nick(0, new(), "bobby"), bob)
+    assert len(log(world)) == head  # nobody is there who would read it
+
+
+def test_a_conversation_that_is_begun_left_and_renamed_at_once_follows() -> None:
+    """All of it in one turn."""
+    world = World()
+    alice, bob, room = two(world)
+    world.turn(
+        world.task(Say(0, new(), "@bob", "one"), alice),
+        world.task(Leave(0, new(), room), bob),
+        world.task(Nick(0, new(), "robert"), bob),
+    )
+    event = log(world)[-1]
+    assert isinstance(event, frames.Event)
+    assert (event.kind, event.to) == ("renamed", "robert")
+
+
 def test_conversations_have_no_operators_and_are_in_no_directory() -> None:
     """“A conversation of two has no operators”, not those of the cluster either."""
     world = World()
