@@ -14,6 +14,8 @@ ENTRY_OF = {
     "react": "reacted",
     "unreact": "unreacted",
     "topic": "topic",
+    "private": "private",
+    "public": "public",
     "join": "joined",
     "leave": "parted",
     "kick": "kicked",
@@ -142,6 +144,11 @@ class Index:
     def entry(self, room: str, seq: int) -> Kept | None:
         """What is kept under a number."""
         return self.log.get(room, {}).get(seq)
+
+    def in_order(self, room: str) -> list[Kept]:
+        """The log of a room, by number."""
+        log = self.log.get(room, {})
+        return [log[seq] for seq in sorted(log)]
 
     def said(self, text: str, sender: int, room: str, *ops: str) -> Ask | None:
         """The request of that text, by that person, in that room."""

@@ -56,7 +56,7 @@ class Cold:
         if room in PRIVATE:
             return [self._people.keeper]
         if not room.startswith("@"):
-            return [None]
+            return [None, self._people.keeper]  # when it is private at the moment
         pair = {int(number) for number in room[1:].split(":")}
         return [person for person in self._people.everybody if person.sender in pair]
 

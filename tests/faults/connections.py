@@ -35,6 +35,8 @@ _FRAMES: dict[str, Callable[[Wish], Fields]] = {
     "join": lambda wish: {"t": "join"},
     "leave": lambda wish: {"t": "leave"},
     "topic": lambda wish: {"t": "topic", "text": wish.text},
+    "private": lambda wish: {"t": "visibility", "private": True},
+    "public": lambda wish: {"t": "visibility", "private": False},
     "invite": lambda wish: {"t": "invite", "name": wish.whom},
     "kick": lambda wish: {"t": "kick", "name": wish.whom, "text": wish.text},
     "ban": lambda wish: {"t": "ban", "name": wish.whom, "text": wish.text},

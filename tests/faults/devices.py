@@ -309,6 +309,8 @@ class Device:
         match wish.op:
             case "topic":
                 await client.topic(room, text)
+            case "private" | "public":
+                await client.visibility(room, wish.op == "private")
             case "invite":
                 await client.invite(room, whom)
             case "kick":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import msgspec
 
@@ -176,9 +176,19 @@ def rerank(random: Random, records: Records) -> str:
     return _everywhere(random, records, "role", text="admiral")
 
 
-def _everywhere(random: Random, records: Records, what: str, **changes: object) -> str:
+def _is_kept(record: AnyRecord, kind: str) -> TypeGuard[Kept]:
+    return isinstance(record, Kept) and record.kind == kind
+
+
+def _everywhere(
+    random: Random,
+    records: Records,
+    what: str,
+    fits: Callable[[Kept], bool] = _any,
+    **changes: object,
+) -> str:
     """Change an entry of a kind in the log, and for all who were shown it."""
-    at = _some(random, records, Kept, lambda kept: kept.kind == what)
+    at = _some(random, records, Kept, lambda kept: kept.kind == what and fits(kept))
     if at is None:
         return ""
     kept = records[at]
@@ -187,6 +197,19 @@ def _everywhere(random: Random, records: Records, what: str, **changes: object) 
         if isinstance(each, Kept | Shown) and (each.room, each.seq) == (kept.room, kept.seq):
             records[number] = _replace(each, **changes)
     return f"{kept} became {changes} everywhere"
+
+
+def uninvite(random: Random, records: Records) -> str:
+    """Somebody was not invited that was, in the log and for all who were shown it."""
+    joined = {(each.room, each.sender) for each in records if _is_kept(each, "joined")}
+    return _everywhere(
+        random, records, "invited", lambda kept: (kept.room, kept.whom) in joined, kind="pinned"
+    )
+
+
+def open_up(random: Random, records: Records) -> str:
+    """A room did not become private, in the log and for all who were shown it."""
+    return _everywhere(random, records, "private", kind="pinned")
 
 
 def overstep(random: Random, records: Records) -> str:
@@ -218,6 +241,8 @@ CHANGES: tuple[Change, ...] = (
     rename,
     unmute,
     rerank,
+    uninvite,
+    open_up,
     overstep,
 )
 

@@ -49,6 +49,30 @@ def stays(entries: Iterable[Kept], index: Index, room: str) -> dict[int, list[Sp
     return found
 
 
+def turns(entries: Iterable[Kept]) -> list[Kept]:
+    """The entries by which a room became private, or public."""
+    return [entry for entry in entries if entry.kind in ("private", "public")]
+
+
+def when_private(entries: Iterable[Kept], at_last: bool) -> list[range]:
+    """The numbers of a room that are of times at which it was private, in order.
+
+    Args:
+        at_last: whether it was so in the end.
+    """
+    found: list[range] = []
+    changes = turns(entries)
+    is_so = changes[0].kind == "public" if changes else at_last
+    since = 1
+    for change in changes:
+        if is_so:
+            found.append(range(since, change.seq))
+        is_so, since = change.kind == "private", change.seq + 1
+    if is_so:
+        found.append(range(since, _FOREVER))
+    return found
+
+
 def may_be_shown(spans: Iterable[Span], seq: int, at: float) -> bool:
     """Whether somebody may be shown a number at that time.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from tests.faults.asks import Index
 from tests.faults.history import AnyRecord, Kept, Room, Told
+from tests.faults.membership import turns
 from tests.faults.verdict import Findings
 
 OWNER, OPERATOR, MEMBER = "owner", "operator", "member"
@@ -24,15 +25,19 @@ class Order:
     """A room as its log has left it.
 
     Attributes:
+        private: whether who enters must have been invited.
+        invited: who may enter then.
         roles: sender -> role, of accounts that are in it; None: the log does not say.
         kept_out: what of whom -> the name they had then; `("mute", 7)`.
     """
 
     def __init__(self, operators: Iterable[int] = ()) -> None:
         self.title = ""
-        self.private: bool | None = None  # the log does not say
+        self.private: bool | None = None  # not known
+        self.invited: set[int] = set()
         self.roles: dict[int, str | None] = {}
         self.kept_out: dict[tuple[str, int], str] = {}
+        self._is_begun = False  # who makes a room needs no invitation
         self._operators = frozenset(operators)
 
     def wrong(self, entry: Kept) -> str:
@@ -41,6 +46,8 @@ class Order:
         role = self.roles.get(sender, MEMBER)
         if ("ban", sender) in self.kept_out:
             return "is banned"
+        if kind == "joined" and self.private and self._is_begun and sender not in self.invited:
+            return "was not invited"
         if kind in _WRITES and role == MEMBER and ("mute", sender) in self.kept_out:
             return "is muted"
         if kind == "role" and entry.whom not in self.roles:
@@ -70,12 +77,18 @@ class Order:
                 self.private = kind == "private"
             case "joined":
                 self.roles[sender] = MEMBER if self.roles else None
+                self.invited.discard(sender)
+                self._is_begun = True
+            case "invited":
+                self.invited.add(whom)
             case "parted":
                 self.roles.pop(sender, None)
             case "kicked" | "banned":
                 self.roles.pop(whom, None)
             case "role":
                 self.roles[whom] = entry.text
+        if kind == "banned":
+            self.invited.discard(whom)
         if kind in ("banned", "muted"):
             self.kept_out["ban" if kind == "banned" else "mute", whom] = entry.to
         elif kind in ("unbanned", "unmuted"):
@@ -86,18 +99,18 @@ def check_orders(index: Index, records: Sequence[AnyRecord], findings: Findings)
     """Each room's log, and what was told of it in the end."""
     operators = [each.sender for each in index.clients.values() if each.operator]
     orders: dict[str, Order] = {}
-    for room, log in index.log.items():
+    private = {each.room: each.private for each in records if isinstance(each, Room)}
+    for room in index.log:
+        entries = index.in_order(room)
         order = orders[room] = Order(operators)
-        for seq in sorted(log):
-            entry = log[seq]
+        if room in private:
+            changes = turns(entries)
+            order.private = changes[0].kind == "public" if changes else private[room]
+        for entry in entries:
             if why := order.wrong(entry):
-                text = f"{seq} {entry.kind} {entry.text!r}: {entry.sender} {why}"
+                text = f"{entry.seq} {entry.kind} {entry.text!r}: {entry.sender} {why}"
                 findings.add("not_allowed", room, text)
             order.apply(entry)
-    for record in records:
-        if isinstance(record, Room) and record.room in orders:
-            order = orders[record.room]
-            order.private = record.private if order.private is None else order.private
     told = [each for each in records if isinstance(each, Told) and each.room in orders]
     for each in sorted(told, key=lambda each: not each.fresh):
         _check_told(each, orders[each.room], findings)

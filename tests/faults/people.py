@@ -10,6 +10,7 @@ from typing import NamedTuple
 HALL = "hall"  # everybody is there, most of the time
 PIT = "pit"  # where long texts are said by the hundred, and one reads slowly
 PUBLIC = (HALL, "nook", "den", "loft")
+LOFT = PUBLIC[-1]  # which is made private at times, and public again
 PRIVATE = ("vault", "cellar")  # by invitation of the keeper
 REACTIONS = ("+1", "👍", "🎉", "no")
 BURST = 10  # lines said at once
@@ -35,6 +36,7 @@ _WISHES = {
     "mute": 1,
     "unmute": 1,
     "role": 1,
+    "private": 1,
 }
 _KEEPER_WISHES = {
     "say": 30,
@@ -50,10 +52,14 @@ _KEEPER_WISHES = {
     "role": 12,
     "mute": 4,
     "unmute": 10,
+    "private": 2,
+    "public": 4,
     "typing": 1,
     "away": 1,
 }
-_ORDERS = frozenset({"topic", "invite", "kick", "ban", "unban", "role", "mute", "unmute"})
+_ORDERS = frozenset(
+    {"topic", "private", "public", "invite", "kick", "ban", "unban", "role", "mute", "unmute"}
+)
 _ROLES = ("member", "operator", "operator", "owner")
 
 
@@ -241,15 +247,17 @@ class People:
     def _order(self, op: str, random: Random) -> Wish:
         """What is done to rooms and people, mostly by the keeper: others may not everywhere.
 
-        Only accounts come into private rooms.
+        Only accounts come into rooms that are private from the beginning.
         """
         if op == "topic":
             return Wish(op, random.choice((*PUBLIC, *PRIVATE)), self.text())
+        if op in ("private", "public"):
+            return Wish(op, LOFT)
         kept_out = self._kept_out.get(op.removeprefix("un")) if op.startswith("un") else None
         if kept_out:
             room, name = random.choice(sorted(kept_out))
             return Wish(op, room, whom=name)
-        room = random.choice(PRIVATE if op == "invite" else (*PUBLIC, *PRIVATE))
+        room = random.choice((*PRIVATE, LOFT) if op == "invite" else (*PUBLIC, *PRIVATE))
         people = self.accounts if room in PRIVATE else [*self.accounts, *self.guests]
         text = self.text() if op in ("kick", "ban", "mute") else ""
         if op == "role":

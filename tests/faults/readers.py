@@ -17,7 +17,7 @@ from tests.faults.history import (
     Room,
     Shown,
 )
-from tests.faults.membership import Span, may_be_shown, pair_of, stays
+from tests.faults.membership import Span, may_be_shown, pair_of, stays, turns, when_private
 from tests.faults.verdict import Findings
 
 _NAME = 40  # characters of a text in a finding
@@ -48,7 +48,14 @@ class Readers:
         self._findings = findings
         self._followers: dict[tuple[str, str], _Follower] = {}
         self._ended: set[str] = set()
-        self._private: set[str] = set()
+        self._private: dict[str, list[range]] = {}
+        self._turned = {room for room in index.log if turns(index.in_order(room))}
+        self._accounts = {
+            entry.sender
+            for log in index.log.values()
+            for entry in log.values()
+            if entry.kind == "joined"
+        }
         self._heads: dict[str, int] = {room: max(log, default=0) for room, log in index.log.items()}
         self._stays: dict[str, dict[int, list[Span]]] = {}
         self._originals: dict[tuple[str, int], str] = {}
@@ -58,8 +65,9 @@ class Readers:
                 told.setdefault((record.client, record.room), set()).add(record.head)
             elif isinstance(record, Room):
                 self._heads[record.room] = record.head
-                if record.private or record.room.startswith("@"):
-                    self._private.add(record.room)
+                entries = index.in_order(record.room)
+                at_last = record.private or record.room.startswith("@")
+                self._private[record.room] = when_private(entries, at_last)
         self._told = told
 
     def check(self, records: Sequence[AnyRecord]) -> None:
@@ -106,7 +114,7 @@ class Readers:
             self._by_library(shown, follower)
         follower.last = max(follower.last, shown.seq)
         self._same_bytes(shown)
-        if shown.room in self._private:
+        if self._needs_leave(shown, client):
             self._is_entitled(shown, client)
 
     def _exact(self, shown: Shown, follower: _Follower) -> None:
@@ -183,6 +191,15 @@ class Readers:
 
     # --- who may see it -------------------------------------------------------------------
 
+    def _needs_leave(self, shown: Shown, client: Client) -> bool:
+        """Whether it is of a private time, for members alone.
+
+        A guest may have come while the room was public, and leaves no trace of it.
+        """
+        if shown.room in self._turned and client.sender not in self._accounts:
+            return False
+        return any(shown.seq in each for each in self._private.get(shown.room, ()))
+
     def _is_entitled(self, shown: Shown, client: Client) -> None:
         room = shown.room
         if pair := pair_of(room):
@@ -190,7 +207,7 @@ class Readers:
         else:
             spans = self._stays.get(room)
             if spans is None:
-                entries = sorted(self._index.log.get(room, {}).values(), key=lambda each: each.seq)
+                entries = self._index.in_order(room)
                 spans = self._stays[room] = stays(entries, self._index, room)
             entitled = may_be_shown(spans.get(client.sender, ()), shown.seq, shown.at)
         if not entitled:

@@ -18,11 +18,11 @@ def check_names(index: Index, records: Iterable[AnyRecord], findings: Findings) 
         if ask.op == "nick":
             asked.setdefault(ask.sender, {})[ask.text] = ask
     taken: dict[str, dict[int, list[Kept]]] = {}
-    for room, log in index.log.items():
+    for room in index.log:
         of_room = taken[room] = {}
-        for seq in sorted(log):
-            if log[seq].kind == "renamed":
-                of_room.setdefault(log[seq].sender, []).append(log[seq])
+        for entry in index.in_order(room):
+            if entry.kind == "renamed":
+                of_room.setdefault(entry.sender, []).append(entry)
     for room, senders in taken.items():
         for sender, entries in senders.items():
             _check_entries(room, entries, asked.get(sender, {}), findings)
@@ -74,7 +74,7 @@ def _check_kept(
     findings: Findings,
 ) -> None:
     """A name that an account took while it was in a room for sure stands in its log."""
-    entries = [index.log[room][seq] for seq in sorted(index.log[room])]
+    entries = index.in_order(room)
     times = _Times(room, entries, index)
     for sender, spans in stays(entries, index, room).items():
         there = {entry.to for entry in taken.get(sender, ())}

@@ -58,6 +58,7 @@ class Good:
         self._at = 0.0
         self._ids = self._texts = 0
         self._logs: dict[str, list[Kept]] = {PUBLIC: [], PRIVATE: [], PAIR: []}
+        self._private = {PRIVATE, PAIR}
         self._titles: dict[str, str] = {PUBLIC: "", PRIVATE: "", PAIR: ""}
         self._members: dict[str, set[int]] = {PUBLIC: set(), PRIVATE: set(), PAIR: {1, 2}}
         self._readers = [
@@ -251,6 +252,10 @@ class Good:
     def _join(self, reader: _Reader, room: str, *, account: bool) -> None:
         self._ids += 1
         id = f"{self._ids:x}"
+        if room in self._private and self._logs[room] and not self._invite(room, reader.sender):
+            self._note(Asked, reader.name, "join", id, room)
+            self._note(Refused, reader.name, id, "not_allowed")
+            return
         self._note(Asked, reader.name, "join", id, room)
         self._members[room].add(reader.sender)
         seq = self._add(room, "joined", reader.sender) if account else 0
@@ -258,6 +263,11 @@ class Good:
         for each in self._of(reader.sender):
             if not each.cut:
                 self._enter(each, room)
+
+    def _invite(self, room: str, whom: int) -> bool:
+        """Whether the keeper has asked them in."""
+        keeper = self._of(KEEPER)[0]
+        return self._ask(keeper, "invite", room, "invited", whom=whom)
 
     def _go(self, reader: _Reader, room: str, op: str, kind: str, whom: int) -> None:
         self._ids += 1
@@ -298,9 +308,13 @@ class Good:
             text = self._text()
             if self._ask(reader, "topic", room, "topic", text):
                 self._titles[room] = text
-        elif chosen < 0.75:
+        elif chosen < 0.6 and room == PUBLIC:
+            op = "public" if room in self._private else "private"
+            if self._ask(reader, op, room, op):
+                (self._private.add if op == "private" else self._private.discard)(room)
+        elif chosen < 0.8:
             self._rank(reader, room, whom)
-        elif muted and chosen < 0.85:
+        elif muted and chosen < 0.9:
             if self._ask(reader, "unmute", room, "unmuted", whom=muted[0]):
                 del self._muted[room, muted[0]]
         elif (
@@ -352,7 +366,7 @@ class Good:
             for entry in log:
                 self.records.append(_replace(entry, at=self._at))
             members = sorted(self._members[room])
-            self._note(Room, room, len(log), room != PUBLIC, members)
+            self._note(Room, room, len(log), room in self._private, members)
 
     def _told(
         self, client: str, room: str
@@ -364,4 +378,4 @@ class Good:
         ]
         if room == PAIR:
             people = [(sender, name, "") for sender, name, _ in people]
-        return client, room, self._titles[room], room != PUBLIC, people
+        return client, room, self._titles[room], room in self._private, people

@@ -35,6 +35,8 @@ OPS = {
     "typing",
     "away",
     "topic",
+    "private",
+    "public",
     "invite",
     "kick",
     "ban",

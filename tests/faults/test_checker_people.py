@@ -6,7 +6,19 @@ import msgspec
 import pytest
 
 from tests.faults.checker import check
-from tests.faults.history import Answered, AnyRecord, Asked, Client, Kept, Refused, Told
+from tests.faults.history import (
+    Answered,
+    AnyRecord,
+    Asked,
+    Client,
+    Entered,
+    Kept,
+    Out,
+    Refused,
+    Room,
+    Shown,
+    Told,
+)
 
 _replace = msgspec.structs.replace
 
@@ -147,6 +159,52 @@ def test_a_name_that_all_believe_and_another_has_followed_is_lost() -> None:
 )
 def test_each_kind_of_finding_about_order_in_rooms(records: list[AnyRecord], kind: str) -> None:
     assert kind in kinds(records)
+
+
+def turned() -> list[AnyRecord]:
+    """Ann owns a room and makes it private when Bob has gone; Cid is asked in."""
+    return [
+        Client(0.0, "a", "Ann", 1, operator=True),
+        Client(0.0, "b", "Bob", 2),
+        Client(0.0, "c", "Cid", 3),
+        Entered(1.0, "b", "den", 2),
+        Asked(1.1, "a", "say", "01", "den", "for all"),
+        Shown(1.2, "b", "den", 3, "message", 1, "for all"),
+        Answered(1.2, "a", "01", 3),
+        Shown(2.0, "b", "den", 4, "parted", 2),
+        Out(2.0, "b", "den", "parted"),
+        Asked(3.0, "a", "private", "02", "den"),
+        Answered(3.1, "a", "02", 5),
+        Asked(4.0, "a", "invite", "03", "den", to="Cid"),
+        Answered(4.1, "a", "03", 6),
+        Entered(5.0, "c", "den", 7),
+        Asked(6.0, "a", "say", "04", "den", "for Cid"),
+        Shown(6.1, "c", "den", 8, "message", 1, "for Cid"),
+        Answered(6.1, "a", "04", 8),
+        Kept(9.0, "den", 1, "joined", 1),
+        Kept(9.0, "den", 2, "joined", 2),
+        Kept(9.0, "den", 3, "message", 1, "for all", count=1),
+        Kept(9.0, "den", 4, "parted", 2, count=1),
+        Kept(9.0, "den", 5, "private", 1, count=1),
+        Kept(9.0, "den", 6, "invited", 1, whom=3, to="Cid", count=1),
+        Kept(9.0, "den", 7, "joined", 3, count=1),
+        Kept(9.0, "den", 8, "message", 1, "for Cid", count=2),
+        Room(9.0, "den", 8, True, [1, 3]),
+        Told(9.0, "gateway-1", "den", "", True, [(1, "Ann", "owner"), (3, "Cid", "member")]),
+    ]
+
+
+def test_what_a_room_holds_is_for_its_members_while_it_is_private() -> None:
+    """And nobody comes in then who was not asked."""
+    assert kinds(turned()) == set()
+    told: list[AnyRecord] = [
+        Entered(7.0, "b", "den", 7),
+        Shown(7.0, "b", "den", 8, "message", 1, "for Cid"),
+    ]
+    assert kinds([*turned(), *told]) == {"not_member"}
+    assert kinds(of_kept(turned(), "den", 6, whom=2)) == {"not_allowed"}
+    assert "lost" in kinds(of_kept(turned(), "den", 5, kind="pinned"))
+    assert kinds(of_told(turned(), 0, private=False)) == {"standing"}
 
 
 def test_a_room_falls_to_who_is_left_only_when_no_owner_is() -> None:
