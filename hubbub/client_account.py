@@ -170,12 +170,20 @@ class AccountCalls(LookCalls):
         """Take another name; returns it in the form it is shown in."""
         ident = os.urandom(16)
         own = self._session.who
+        shown = unicodedata.normalize("NFKC", name)
+        told = own.told
 
         def taken(reply: Reply) -> None:
-            if isinstance(reply, Ok):
-                own.name = unicodedata.normalize("NFKC", name)
+            if isinstance(reply, Ok) and own.told == told:
+                own.name = shown
 
         await self._ask(lambda ref: Nick(ref, ident, name), Ok, taken)
+        # What the server said meanwhile may be of before, or of another device's wish since.
+        while own.told != told and own.name != shown:
+            told = own.told
+            mine = [each.name for each in await self.peers() if each.sender == own.sender]
+            if own.told == told:
+                own.name = mine[0] if mine else own.name
         return self.name
 
 

@@ -17,6 +17,7 @@ class Identity:
     Attributes:
         token: continues the session; None when there is none to continue.
         device: logs in again without the password; "" for a guest.
+        told: how often the server said what one is called.
         greeting_id: names the greeting; the same until it is answered, so that it is done once.
     """
 
@@ -31,6 +32,7 @@ class Identity:
         agent: str = "",
     ) -> None:
         self.name = name
+        self.told = 0
         self.sender = 0
         self.account = False
         self.operator = False
@@ -78,7 +80,8 @@ class Identity:
 
     def welcomed(self, welcome: Welcome) -> None:
         """The server says who one is."""
-        self.name, self.sender, self.token = welcome.name, welcome.sender, welcome.token
+        self.renamed(welcome.name)
+        self.sender, self.token = welcome.sender, welcome.token
         self.account, self.operator = welcome.account, welcome.operator
         self.blocked = set(welcome.blocked)
         self.device = welcome.device or self.device
@@ -86,7 +89,13 @@ class Identity:
             self._password = None  # not kept longer than it is needed
         self.greeting_id = os.urandom(16)
 
+    def renamed(self, name: str) -> None:
+        """The server says what one is called now."""
+        self.name = name
+        self.told += 1
+
     def granted(self, granted: Granted) -> None:
         """One has an account now, or another password."""
-        self.name, self.sender, self.account = granted.name, granted.sender, True
+        self.renamed(granted.name)
+        self.sender, self.account = granted.sender, True
         self.device = granted.device

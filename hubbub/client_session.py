@@ -358,7 +358,7 @@ class Session:
 
     def _rename(self, frame: News) -> None:
         if isinstance(frame, Event) and frame.kind == "renamed" and frame.sender in self.rooms.own:
-            self.who.name = frame.to
+            self.who.renamed(frame.to)
 
     def _take_goodbye(self, link: Link, frame: Error) -> None:
         error = to_exception(frame)

@@ -193,6 +193,45 @@ async def test_an_unknown_outcome_is_asked_again_before_anything_later() -> None
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize("now", ["Radha3", "Radha"])
+async def test_what_one_is_called_after_a_wish_that_was_repeated_is_asked_for(now: str) -> None:
+    """Another device may have taken another name since, or this one's wish was done just now."""
+
+    async def lost(peer: Peer) -> None:
+        await peer.greet()
+        await peer.expect("nick")
+
+    async def again(peer: Peer) -> None:
+        await peer.greet(name=now)
+        await peer.ok("nick")
+        asked = await peer.expect("peers")
+        name = now if now == "Radha3" else "Radha2"
+        peer.send("peerlist", ref=asked["ref"], peers=[{"sender": 1, "name": name}])
+        await peer.answer_pings()
+
+    async with serving(lost, again) as server, client_of(server.address) as client:
+        expected = now if now == "Radha3" else "Radha2"
+        assert await client.nick("Radha2") == client.name == expected
+
+
+async def test_what_another_device_has_taken_since_is_not_set_back_by_an_ok() -> None:
+    """The answer is about the first of two names that were both told before it."""
+
+    async def good(peer: Peer) -> None:
+        await peer.greet(rooms=[{"room": "lobby", "head": 1}])
+        nick = await peer.expect("nick")
+        for seq, old, new in ((2, "Radha", "Radha2"), (3, "Radha2", "Radha3")):
+            event = {"room": "lobby", "seq": seq, "sender": 1, "name": old, "to": new, "whom": 1}
+            peer.send("event", kind="renamed", at=seq, **event)
+        peer.send("ok", ref=nick["ref"])
+        asked = await peer.expect("peers")
+        peer.send("peerlist", ref=asked["ref"], peers=[{"sender": 1, "name": "Radha3"}])
+        await peer.answer_pings()
+
+    async with serving(good) as server, client_of(server.address) as client:
+        assert await client.nick("Radha2") == client.name == "Radha3"
+
+
 async def test_a_server_that_stops_answering_is_left_and_its_session_resumed() -> None:
     """“Unanswered request: no byte for some seconds after asking → redial.”"""
 
