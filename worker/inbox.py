@@ -102,7 +102,9 @@ class Inbox:
             if ask.no not in self._batch_of:
                 self._batch_of[ask.no] = batch.number
                 taken.open.add(ask.no)
-                tasks.append(Task(self._gateway, ask, again, again or batch.repeat))
+                repeat = again or batch.repeat
+                first = 0 if repeat else batch.first
+                tasks.append(Task(self._gateway, ask, again, repeat, batch.number, first))
         return tasks
 
     def _take_held(self, tasks: list[Task]) -> None:

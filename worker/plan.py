@@ -37,6 +37,8 @@ class Task(NamedTuple):
     ask: Ask
     again: bool = False  # a read whose answer was lost: it proves nothing about its session
     everywhere: bool = False  # it was asked again: the answer goes through every broker
+    number: int = 0  # of its batch
+    first: int = 0  # below it the gateway had all answers when it asked this; 0: not known
 
 
 class Checked(NamedTuple):

@@ -12,12 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from hubbub import wire
 from hubbub.bus import Bus
-from hubbub.errors import Code, LeaseLost, RemoteProtocolError
-from hubbub.frames import Error
+from hubbub.errors import LeaseLost, RemoteProtocolError
 from hubbub.settings import Settings
-from hubbub.wire import Lost
 from worker.allowance import Allowances
-from worker.lookups import Input, TimePassed, strangers, task_of, wanted
+from worker.lookups import Input, TimePassed, strangers, wanted
 from worker.plan import Known, Plan
 from worker.rules import BrokenAskError, Powers, decide
 from worker.searching import Searches
@@ -298,19 +296,8 @@ class Shard:
     # --- when the database fails ----------------------------------------------------------
 
     async def _refuse(self, tenure: Tenure, inputs: Sequence[Input]) -> None:
-        """Nothing of the turn is stored, for certain: those who asked are told to try later."""
-        error = Error(Code.UNAVAILABLE, "the server cannot store anything now; try again later")
-        news: list[Input] = []
-        for each in inputs:
-            task = task_of(each)
-            if task is not None and not isinstance(task.ask.frame, Lost):
-                tenure.refuse(task, error)
-                tenure.state.note_refused([task.ask.session], self._loop.time())
-            else:
-                news.append(each)  # what has happened, whether it can be stored now or later
-        tenure.flush()
+        tenure.undo(inputs)
         await asyncio.sleep(RETRY_AFTER)
-        tenure.waiting = news + tenure.waiting
 
     async def _begin_again(self) -> None:
         """Nobody knows what is stored: load everything, under a new term, before numbering on.

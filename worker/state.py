@@ -24,7 +24,8 @@ from worker.records import (
 class State:
     """Rooms, people, living sessions, names, and whose connection was lost since when.
 
-    While a plan is decided, in the store's thread, nobody changes this.
+    While a plan is decided, in the store's thread, nobody changes this; but what is refused without
+    a turn is noted at any time.
     """
 
     def __init__(self, *, epoch: int) -> None:

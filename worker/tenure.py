@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -30,6 +30,7 @@ from worker.doorkeeper import Doorkeeper
 from worker.gateways import Gateway, Gateways
 from worker.lookups import GatewayGone, Input, Syncing
 from worker.mail import Mail
+from worker.overtaking import NOTHING_STORED, Overtaking
 from worker.parts import in_parts
 from worker.plan import Outcome, Searching, Synced, Task, View
 from worker.searching import Result, Search, Searches
@@ -114,6 +115,7 @@ class Tenure:
         self._doorkeeper = Doorkeeper(
             settings, self._loop.time, self._turn_away, self._take, throttle
         )
+        self._overtaking = Overtaking()
         self._closed = False
         self._loop.call_later(LOOK_AFTER, self.watch.look_for, list(state.of_gateway))
 
@@ -176,10 +178,12 @@ class Tenure:
         received = gateway.inbox.receive(batch, size, self._loop.time())
         if received.tasks:
             self._waiting_bytes += size
-            takes = self._doorkeeper.takes
+            takes, now = self._doorkeeper.takes, self._loop.time()
             for task in received.tasks:
                 if takes(task):
                     self._doorkeeper.receive(self.state, task)
+                elif self._overtaking.overtakes(task, now):
+                    self.refuse(task, NOTHING_STORED)
                 else:
                     self.waiting.append(task)
         for no, outcome in received.again:
@@ -296,7 +300,16 @@ class Tenure:
 
     def refuse(self, task: Task, error: Error) -> None:
         """Answer a task that no turn will answer."""
+        self.state.note_refused([task.ask.session], self._loop.time())
         self._answer(task, Answer(task.ask.no, error), kept=True)
+
+    def undo(self, inputs: Sequence[Input]) -> None:
+        """Nothing of a turn is stored, for certain: those who asked are told to try later."""
+        now = self._loop.time()
+        refused, self.waiting = self._overtaking.undone(inputs, self.waiting, now)
+        for task in refused:
+            self.refuse(task, NOTHING_STORED)
+        self.flush()
 
     def _answer(self, task: Task, outcome: Outcome, *, kept: bool) -> None:
         answer = self._made(task.ask.no, outcome)

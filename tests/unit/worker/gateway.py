@@ -69,14 +69,19 @@ class TestGateway:
         """What was on the stream under this term."""
         return [item for batch in self.batches for item in batch.items]
 
-    def make(self, *asks: tuple[OwnerFrame, int, int]) -> Batch:
-        """The next batch; asks are (frame, session, generation)."""
+    def make(self, *asks: tuple[OwnerFrame, int, int], all_answered: bool = False) -> Batch:
+        """The next batch; asks are (frame, session, generation).
+
+        Args:
+            all_answered: every one before it was.
+        """
         self._number += 1
         made = []
         for frame, session, generation in asks:
             self._no += 1
             made.append(Ask(self._no, session, generation, frame))
-        return Batch(self.id, self.term, self._number, 1, False, made)
+        first = self._number if all_answered else 1
+        return Batch(self.id, self.term, self._number, first, False, made)
 
     def send(self, frame: wire.ToOwner, *, everywhere: bool = False) -> None:
         """Publish to the owner."""

@@ -349,7 +349,9 @@ async def test_a_full_disk_is_answered_and_heals(
     outside.close()
     await one.answered(news)  # a lost connection is news, and not to be refused
     assert [item.kind for item in one.items][-1] == Kind.PRESENCE
-    (answer,) = await one.ask((frame, *session))
+    again = one.make((frame, *session), all_answered=True)
+    one.send(again)
+    (answer,) = await one.answered(again)
     assert isinstance(answer.reply, Ok)
     assert answer.reply.seq == 1
 
