@@ -10,6 +10,8 @@ from hubbub.cli.render import json_line, unread_line, unread_of, visible
 from hubbub.client import Client
 from hubbub.frames import Frame, Peer, Person, Report, RoomInfo, RoomState
 
+WIDEST = 300  # characters of a column: one long cell would make every row as long
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The flags, by the subcommand."""
@@ -110,7 +112,7 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows with their columns aligned, everything made visible."""
     shown = [tuple(visible(cell) for cell in row) for row in rows]
     widths = [
-        max((len(row[at]) for row in shown if len(row) > at + 1), default=0)
+        min(WIDEST, max((len(row[at]) for row in shown if len(row) > at + 1), default=0))
         for at in range(max(map(len, shown), default=0))
     ]
     return [

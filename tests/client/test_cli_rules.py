@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from hubbub.cli import operators
+from hubbub.cli import lists, operators
 from hubbub.cli.common import addresses, told
 from hubbub.cli.input import LONGEST, LineCutter
 from hubbub.cli.render import json_line, line_of, visible
@@ -133,6 +133,13 @@ def test_what_is_no_operator_key_is_called_so(tmp_path: Path, content: bytes) ->
         operators.read_key(tmp_path)
     (tmp_path / operators.KEY).write_bytes(b" key\n")
     assert operators.read_key(tmp_path) == "key"
+
+
+def test_one_long_cell_does_not_make_every_row_long() -> None:
+    """A server could fill the memory with an answer of some megabytes."""
+    rows = lists.table([("x" * 10_000, "here"), ("Radha", "away"), ("Bo", "here")])
+    assert max(map(len, rows[1:])) == lists.WIDEST + len("  away")
+    assert lists.table([("Radha", "away"), ("Bo", "here")]) == ["Radha  away", "Bo     here"]
 
 
 def test_a_file_that_cannot_be_used_is_told_without_the_number_of_its_error() -> None:

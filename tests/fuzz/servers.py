@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable
 
 from hubbub import client_wire, frames
-from hubbub.cli import render
+from hubbub.cli import account, actions, lists, operators, render
 from hubbub.client_wire import FrameReader, decode_entries, decode_message, to_exception
 from hubbub.errors import RemoteProtocolError
 from hubbub.frames import MAX_FRAME, Event, Message
@@ -28,7 +28,7 @@ class Client(Target):
     """
 
     name = "client"
-    modules = (client_wire, render)
+    modules = (client_wire, render, lists)
     # Both halves of the reader keep what is unfinished, and what they grew to for the last chunk.
     bound = 16 * MAX_FRAME
 
@@ -135,9 +135,31 @@ def _shown(frame: frames.ServerFrame) -> list[str]:
         lines.append(render.roster_line(frame, 1))
     if isinstance(frame, frames.States):
         lines += map(render.unread_line, frame.rooms)
+    lines += lists.table(_rows(frame))
+    if isinstance(frame, frames.RestrictionList):
+        lines += map(actions.restriction_line, frame.restrictions)
     for entry in entries:
         if not isinstance(entry, frames.Page | frames.Found):  # those are taken apart first
             lines.append(render.json_line(entry))
             assert not _NO_JSON.search(lines[-1]), "a number that JSON has not"
         lines += [line for line in (render.line_of(entry), render.time_of(entry)) if line]  # type: ignore[arg-type]
     return lines
+
+
+def _rows(frame: frames.ServerFrame) -> list[tuple[str, ...]]:
+    """What a command prints of an answer as a table."""
+    if isinstance(frame, frames.Report):
+        return lists.status_rows(frame, frame.owner)
+    if isinstance(frame, frames.RoomList):
+        return [lists.room_row(one) for one in frame.rooms]
+    if isinstance(frame, frames.PeerList):
+        return [lists.peer_row(one) for one in frame.peers]
+    if isinstance(frame, frames.Roster):
+        return [lists.member_row(one) for one in frame.members]
+    if isinstance(frame, frames.States):
+        return [lists.unread_row(one) for one in frame.rooms]
+    if isinstance(frame, frames.DeviceList):
+        return [account.device_row(one) for one in frame.devices]
+    if isinstance(frame, frames.AuditLog):
+        return [operators.audit_row(one) for one in frame.entries]
+    return []
