@@ -181,5 +181,8 @@ class _Active:
 
     def _beat(self) -> None:
         """Count up while the loop turns; a commit in the thread does not stop it."""
-        self._lease.beat()
         asyncio.get_running_loop().call_later(BEAT_EVERY, self._beat)
+        try:
+            self._lease.beat()
+        except OSError as error:  # it may pass; who does not beat for long is ended
+            self._log.warning("what=beat_failed why=%r", error.strerror)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncIterator
 
 import pytest
@@ -19,6 +20,7 @@ from tests.faults.machine import Machine, shape_of
 from tests.faults.schedule import ACTIVE, ALL, MAKERS, Schedule, Shape, Step
 from tests.native import RawClient
 from tests.support import eventually, slack
+from worker.lease import BEAT_EVERY, BEAT_FILE
 
 SHAPE = Shape(
     ["gateway-1", "gateway-2"],
@@ -184,6 +186,24 @@ async def test_a_database_that_refuses_loses_nothing_that_was_acknowledged(
 async def test_a_full_disk_loses_nothing_that_was_acknowledged(talk: Talk) -> None:
     await talk.hurt("disk_full", ACTIVE, 2.0)
     assert "_failed" in "".join(text for name, text in talk.cluster.outputs() if "worker" in name)
+
+
+async def test_a_worker_that_could_not_write_its_beat_beats_on_when_it_can(talk: Talk) -> None:
+    """Else the one that stands by would end it for a hang."""
+    worker = talk.cluster.active_worker
+    beat = talk.cluster.data / BEAT_FILE
+
+    async def stands_still() -> bool:
+        seen = beat.read_bytes()
+        await asyncio.sleep(3 * BEAT_EVERY)  # a beat has a length
+        return beat.read_bytes() == seen
+
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    await eventually(stands_still, 5, what="no beat is written")
+    seen = beat.read_bytes()
+    free = resource.RLIM_INFINITY, resource.RLIM_INFINITY
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, free)
+    await eventually(lambda: beat.read_bytes() != seen, 2, what="it beats again")
 
 
 @pytest.mark.parametrize(
