@@ -204,6 +204,7 @@ async def test_a_worker_that_could_not_write_its_beat_beats_on_when_it_can(talk:
     free = resource.RLIM_INFINITY, resource.RLIM_INFINITY
     resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, free)
     await eventually(lambda: beat.read_bytes() != seen, 2, what="it beats again")
+    assert worker.alive
 
 
 @pytest.mark.parametrize(
