@@ -91,6 +91,8 @@ class Index:
         by_text: text -> requests with it, of those whose texts are telling.
         without_number: (op, room, sender) -> requests that were not acknowledged with a number.
         log: room -> number -> entry; the first, should there be two.
+        closings: closed room -> the requests to close it.
+        closed: rooms that were closed, and cannot be read.
         edits: (room, number of a message) -> its `edited` entries, in order.
     """
 
@@ -100,6 +102,11 @@ class Index:
         self.kept: dict[str, list[Kept]] = {}
         for record in records:
             self._take(record)
+        self.closings: dict[str, list[Ask]] = {}
+        for ask in self.asks.values():
+            if ask.op == "close" and ask.may_be_done and ask.room not in self.kept:
+                self.closings.setdefault(ask.room, []).append(ask)
+        self.closed = frozenset(self.closings)
         self.by_seq: dict[tuple[str, int], Ask] = {}
         self.by_text: dict[str, list[Ask]] = {}
         self.without_number: dict[tuple[str, str, int], list[Ask]] = {}

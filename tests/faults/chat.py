@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
 
+from tests.faults.closings import Closings
 from tests.faults.cold import Cold, read_rosters, read_told
 from tests.faults.devices import Device
 from tests.faults.ending import be_here, say_last, standings, until_shown
@@ -25,6 +26,7 @@ from tests.support import Address, eventually, slack
 
 FLOOD_EVERY = 45.0  # seconds, about, between times at which one reads slowly
 SUSPEND_EVERY = 20.0  # seconds, about
+CLOSE_EVERY = 15.0  # seconds, about
 COMES_WITHIN = 60.0  # seconds for everybody to come at first
 ENDS_WITHIN = 95.0  # seconds for the last outcome: the client library gives up after 60
 SHOWN_WITHIN = 30.0  # seconds until everybody was shown the last line
@@ -60,6 +62,7 @@ class Chat:
         rate: float = 60.0,
         suspend_every: float = SUSPEND_EVERY,
         flood_every: float = FLOOD_EVERY,
+        close_every: float = CLOSE_EVERY,
     ) -> None:
         self.notes = Notes(history, clock)
         self.people = People(people, guests)
@@ -77,6 +80,9 @@ class Chat:
         self._hands = self._make_hands(hands, flood_every)
         self._suspensions = Suspensions(
             self.notes, self.people, self._keeper, self._random("order"), suspend_every
+        )
+        self._closings = Closings(
+            self.notes, self.people, self._keeper, self._random("closings"), close_every
         )
 
     def _random(self, what: str) -> Random:
@@ -140,6 +146,7 @@ class Chat:
         for hand in self._hands:
             self._start(self._when_all_go(hand))
         self._start(self._when_all_go(self._suspensions))
+        self._start(self._when_all_go(self._closings))
 
     async def _first(self, person: Person, gateway: int) -> Device:
         """A place of somebody, which is at that gateway at first; its first device."""
@@ -160,7 +167,7 @@ class Chat:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.notes.find(f"a part of the chat itself has failed: {error!r}")
 
-    async def _when_all_go(self, who: Hand | Suspensions) -> None:
+    async def _when_all_go(self, who: Hand | Suspensions | Closings) -> None:
         await self._go.wait()
         await who.live(self._quiet)
 
@@ -248,6 +255,7 @@ class Chat:
                 self.notes.find("a device had acts without an outcome at the end")
                 task.cancel()
         await self._waits(self._suspensions.all_are_in_again, ENDS_WITHIN)
+        await self._waits(lambda: self._closings.is_settled, ENDS_WITHIN)
         await self._waits(lambda: len(self.devices) == self._places, SHOWN_WITHIN)
         await self._waits(lambda: all(hand.is_settled for hand in self._hands), SHOWN_WITHIN)
         await be_here(self.devices)

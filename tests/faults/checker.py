@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.faults import history
 from tests.faults.asks import Index
+from tests.faults.closed import check_closed
 from tests.faults.history import AnyRecord, Fault, Kept, Roster, Shown, Standing
 from tests.faults.latency import Latency
 from tests.faults.logs import check_logs
@@ -36,6 +37,7 @@ def check(records: Sequence[AnyRecord], *, heal_within: float = HEAL_WITHIN) -> 
     check_logs(index, findings)
     check_names(index, records, findings)
     check_orders(index, records, findings)
+    check_closed(index, records, findings)
     Readers(index, records, findings).check(records)
     for record in records:
         if isinstance(record, Standing) and record.mine != record.true:

@@ -319,6 +319,8 @@ class Device:
                 await client.ban(room, whom, text)
             case "unban":
                 await client.unban(room, whom)
+            case "close":
+                await client.close_room(room, text)
             case "role":
                 await client.role(room, whom, text)
             case "mute":

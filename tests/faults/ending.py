@@ -25,7 +25,7 @@ async def say_last(notes: Notes, people: People, devices: Sequence[Device]) -> d
     """Say one more line in every room that anybody spoke of; their numbers."""
     by_sender = {device.person.sender: device for device in devices}
     wishes: list[tuple[Device, Wish]] = []
-    for room in sorted({*PUBLIC, PIT, *PRIVATE, *notes.rooms}):
+    for room in sorted({*PUBLIC, PIT, *PRIVATE, *notes.rooms} - people.closed):
         if room.startswith("@"):
             pair = [int(number) for number in room[1:].split(":")]
             speaker = next((by_sender[each] for each in pair if each in by_sender), None)

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeGuard
 
 import msgspec
 
-from tests.faults.history import Answered, AnyRecord, Entered, Kept, Out, Shown, Told
+from tests.faults.history import Answered, AnyRecord, Asked, Entered, Kept, Out, Shown, Told
 from tests.faults.seeded import KEEPER, Good
 
 _replace = msgspec.structs.replace
@@ -230,6 +230,27 @@ def overstep(random: Random, records: Records) -> str:
     return f"{muted} was about {records[at]}"
 
 
+def outlive(random: Random, records: Records) -> str:
+    """Something is shown in a room, or acknowledged, that was asked for when it was closed."""
+    at = _some(random, records, Shown, lambda shown: shown.kind == "closed")
+    if at is None:
+        return ""
+    end = records[at]
+    assert isinstance(end, Shown)
+    last = records[-1].at
+    late = _replace(end, seq=end.seq + 1, kind="message", text="late")
+    asked = Asked(last, end.client, "say", "ffff", end.room, "late")
+    answered = Answered(last, end.client, "ffff", end.seq + 1)
+    records += random.choice([[_replace(late, at=last)], [asked, answered]])
+    return f"{end.room} outlives {end}"
+
+
+def stay(random: Random, records: Records) -> str:
+    """Somebody is not told that a room was closed."""
+    at = _some(random, records, Out, lambda out: out.why == "closed")
+    return "" if at is None else f"without {records.pop(at)}"
+
+
 CHANGES: tuple[Change, ...] = (
     drop,
     double,
@@ -244,6 +265,8 @@ CHANGES: tuple[Change, ...] = (
     uninvite,
     open_up,
     overstep,
+    outlive,
+    stay,
 )
 
 

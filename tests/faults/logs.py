@@ -23,7 +23,7 @@ def check_logs(index: Index, findings: Findings) -> None:
     for ask in index.asks.values():
         _check_answers(ask, findings)
         _check_owner(ask, index, findings)
-        if ask.seq:
+        if ask.seq and ask.room not in index.closed:
             _check_kept(ask, index, findings)
     _check_orders(index, findings)
     _check_versions(index, findings)
@@ -70,6 +70,8 @@ def _check_phantom(room: str, entry: Kept, index: Index, findings: Findings) -> 
             findings.add("phantom", room, f"{seq} {entry.text!r} was never asked for")
         elif not ask.may_be_done:
             findings.add("phantom", room, f"{seq} {entry.text!r} was refused")
+    elif kind == "invited" and entry.text:
+        findings.add("phantom", room, f"{seq} {kind} {entry.text!r}, and nobody says so")
     elif kind in _DID_IT and not _was_asked(room, entry, index):
         findings.add("phantom", room, f"{seq} {kind} {entry.text!r} of {entry.of}: nobody asked")
 

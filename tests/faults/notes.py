@@ -108,6 +108,8 @@ class Notes:
         unknowns: those of them whose outcome nobody could tell.
         again: requests that were made once more by hand.
         rooms: all that were ever asked about.
+        joining: room -> joins without an outcome.
+        unsure: rooms of joins whose outcome nobody could tell.
         behind: how often a connection was told that it is: as it `resumed`, or reads too `slow`.
     """
 
@@ -123,6 +125,8 @@ class Notes:
         self.again = 0
         self.rooms: set[str] = set()
         self.behind: Counter[str] = Counter()
+        self.joining: Counter[str] = Counter()
+        self.unsure: set[str] = set()
 
     def now(self) -> float:
         """Seconds since the run began."""
@@ -162,6 +166,7 @@ class Notes:
             return
         if wish.room:
             self.rooms.add(wish.room)
+        self.joining[wish.room] += wish.op == "join"
         self.note(
             Asked(
                 self.now(),
@@ -180,6 +185,7 @@ class Notes:
         self.acts += 1
         self.done[request.wish.op] += 1
         request.seq = seq
+        self._has_outcome(request)
         if request.wish.op not in QUIET:
             self.note(Answered(self.now(), request.client, request.id.hex(), seq))
 
@@ -188,6 +194,7 @@ class Notes:
         self.acts += 1
         self.refused_with[code] += 1
         request.is_refused = True
+        self._has_outcome(request)
         if code not in USUAL and (request.wish.op, code) != ("nick", Code.NAME_TAKEN):
             self.find(f"{request.client} was refused {request.wish}: {code}, {text}")
         if request.wish.op not in QUIET:
@@ -197,8 +204,14 @@ class Notes:
         """Nobody can say."""
         self.acts += 1
         self.unknowns += 1
+        self._has_outcome(request)
+        if request.wish.op == "join":
+            self.unsure.add(request.wish.room)
         if request.wish.op not in QUIET:
             self.note(Unknown(self.now(), request.client, request.id.hex()))
+
+    def _has_outcome(self, request: Request) -> None:
+        self.joining[request.wish.room] -= request.wish.op == "join"
 
     def passes_to(self, client: str, request: Request) -> None:
         """It goes on as the request of another person: under the number that a guest now has."""

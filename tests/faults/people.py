@@ -12,6 +12,7 @@ PIT = "pit"  # where long texts are said by the hundred, and one reads slowly
 PUBLIC = (HALL, "nook", "den", "loft")
 LOFT = PUBLIC[-1]  # which is made private at times, and public again
 PRIVATE = ("vault", "cellar")  # by invitation of the keeper
+STALL = "stall-"  # begins the names of rooms that are closed after a while
 REACTIONS = ("+1", "👍", "🎉", "no")
 BURST = 10  # lines said at once
 RECENT = 60  # messages that are remembered to be changed or reacted to
@@ -130,6 +131,8 @@ class People:
         self._lines: deque[Line] = deque(maxlen=RECENT)  # said in public rooms
         self._kept_out: dict[str, set[tuple[str, str]]] = {"ban": set(), "mute": set()}
         self._texts = 0
+        self.stall = ""  # the one that accounts may join at the moment
+        self.closed: set[str] = set()  # those that are closed, or about to be
 
     def canonical(self, room: str, me: int) -> str:
         """The name of a room that is the same for everybody."""
@@ -146,7 +149,7 @@ class People:
     def fulfilled(self, person: Person, wish: Wish, seq: int, id: bytes) -> None:
         """It was acknowledged."""
         match wish.op:
-            case "say" if wish.room != PIT:
+            case "say" if wish.room != PIT and not wish.room.startswith(STALL):
                 line = Line(wish.room, seq, wish.text, id)
                 person.lines.append(line)
                 if wish.room in PUBLIC:
@@ -225,6 +228,8 @@ class People:
         rooms = [*PUBLIC, *PRIVATE]
         if person.account and random.random() < 0.1:
             return Wish("join", self._with(person, random))
+        if person.account and self.stall and self.stall not in inside and random.random() < 0.5:
+            return Wish("join", self.stall)
         lacking = [room for room in rooms if room not in inside]
         return Wish("join", random.choice(lacking or rooms))
 

@@ -113,7 +113,8 @@ class Readers:
         else:
             self._by_library(shown, follower)
         follower.last = max(follower.last, shown.seq)
-        self._same_bytes(shown)
+        if shown.room not in self._index.closed:
+            self._same_bytes(shown)
         if self._needs_leave(shown, client):
             self._is_entitled(shown, client)
 

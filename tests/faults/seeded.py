@@ -29,6 +29,7 @@ from tests.faults.history import (
 )
 
 PUBLIC, PRIVATE, PAIR = "hall", "vault", "@1:2"
+STALL = "stall"  # is there for a while, and then closed
 KEEPER, GUEST = 1, 4  # an operator of the cluster; and one who leaves no trace of coming and going
 _replace = msgspec.structs.replace
 
@@ -82,6 +83,7 @@ class Good:
             if number == acts // 3:
                 self._note(Phase, "faults")
                 self._note(Fault, "kill", "gateway-1", self._at)
+                self._open_and_close()
             elif number == 2 * acts // 3:
                 self._note(Phase, "healing")
             self._act()
@@ -269,6 +271,23 @@ class Good:
         keeper = self._of(KEEPER)[0]
         return self._ask(keeper, "invite", room, "invited", whom=whom)
 
+    def _open_and_close(self) -> None:
+        """The accounts are in a room for a few lines, until the keeper closes it."""
+        self._logs[STALL], self._members[STALL] = [], set()
+        inside = [reader for reader in self._readers if reader.sender != GUEST and not reader.cut]
+        for reader in inside:
+            if reader.sender not in self._members[STALL]:
+                self._join(reader, STALL, account=True)
+        for _ in range(4):
+            self._ask(self._random.choice(inside), "say", STALL, "message", self._text())
+        keeper, text = self._of(KEEPER)[0], self._text()
+        if not self._ask(keeper, "close", STALL, "closed", text):
+            self._ask(keeper, "close", STALL, "closed", text)
+        for reader in inside:
+            if reader.cursors.pop(STALL, None) is not None:
+                self._note(Out, reader.name, STALL, "closed")
+        del self._logs[STALL], self._members[STALL]
+
     def _go(self, reader: _Reader, room: str, op: str, kind: str, whom: int) -> None:
         self._ids += 1
         id = f"{self._ids:x}"
@@ -336,8 +355,7 @@ class Good:
 
     def _rename(self, sender: int, name: str) -> int:
         """Each room that they are in has an event of it."""
-        before, self._names[sender] = self._names[sender], name
-        assert before != name
+        self._names[sender] = name
         for room in self._logs:
             if sender in self._members[room]:
                 self._add(room, "renamed", sender, whom=sender, to=name)

@@ -35,6 +35,7 @@ OPS = {
     "typing",
     "away",
     "topic",
+    "close",
     "private",
     "public",
     "invite",
@@ -90,6 +91,7 @@ class Run:
             operator_key=(cluster.data / "operator.key").read_text().strip(),
             suspend_every=4.0,
             flood_every=4.0,
+            close_every=4.0,
         )
 
     def now(self) -> float:

@@ -207,6 +207,55 @@ def test_what_a_room_holds_is_for_its_members_while_it_is_private() -> None:
     assert kinds(of_told(turned(), 0, private=False)) == {"standing"}
 
 
+def closed() -> list[AnyRecord]:
+    """Ann and Cid are in a room, each says a line, and Ann closes it."""
+    return [
+        Client(0.0, "a", "Ann", 1, operator=True),
+        Client(0.0, "c", "Cid", 3, exact=True),
+        Entered(1.0, "a", "stall", 2),
+        Entered(1.0, "c", "stall", 2),
+        Asked(2.0, "a", "say", "01", "stall", "one"),
+        Asked(2.0, "c", "say", "02", "stall", "two"),
+        Asked(2.1, "a", "close", "03", "stall", "enough"),
+        *(Shown(2.2, client, "stall", 3, "message", 1, "one") for client in "ac"),
+        *(Shown(2.3, client, "stall", 4, "message", 3, "two") for client in "ac"),
+        *(Shown(2.4, client, "stall", 5, "closed", 1, "enough") for client in "ac"),
+        *(Out(2.5, client, "stall", "closed") for client in "ac"),
+        Answered(2.6, "a", "01", 3),
+        Answered(2.6, "c", "02", 4),
+        Answered(2.6, "a", "03"),
+    ]
+
+
+def without(records: list[AnyRecord], kind: type, client: str) -> list[AnyRecord]:
+    """The same without the last record of a kind that a client has."""
+    own = [n for n, each in enumerate(records) if getattr(each, "client", "") == client]
+    at = max(number for number in own if isinstance(records[number], kind))
+    return [*records[:at], *records[at + 1 :]]
+
+
+LATE = Asked(3.0, "c", "say", "04", "stall", "late")
+
+
+@pytest.mark.parametrize(
+    ("records", "kind"),
+    [
+        (of_ask(closed(), "01", Answered(2.6, "a", "01", 4)), "lost"),
+        (of_ask(closed(), "02", Answered(2.6, "c", "02", 6)), "order"),
+        ([*closed(), LATE, Answered(3.1, "c", "04", 6)], "phantom"),
+        (of_ask(closed(), "02", Refused(2.6, "c", "02", "no_such_room")), "phantom"),
+        ([*closed(), Shown(3.0, "a", "stall", 6, "closed", 1, "enough")], "doubled"),
+        ([*closed(), Shown(3.0, "a", "stall", 6, "message", 1, "one")], "doubled"),
+        ([*closed(), Shown(3.0, "a", "stall", 5, "closed", 3, "enough")], "altered"),
+        (without(closed(), Out, "c"), "standing"),
+        (without(closed(), Out, "a"), "standing"),
+    ],
+)
+def test_each_kind_of_finding_about_a_closed_room(records: list[AnyRecord], kind: str) -> None:
+    assert kinds(closed()) == set()
+    assert kind in kinds(records)
+
+
 def test_a_room_falls_to_who_is_left_only_when_no_owner_is() -> None:
     """Cid says of himself that he owns it now: right when Ann, the owner, has gone."""
     heir = Kept(9.0, "den", 9, "role", 3, "owner", whom=3, to="Cid", count=1)
