@@ -42,6 +42,7 @@ from hubbub.names import direct_pair, name_key
 
 PAGE = 200  # events asked for at once; the application's queue takes several pages
 PAGING = 4  # rooms catching up at the same time
+OTHER = "another room has its name now"
 BARREN = 20  # pages that bring nothing although they say there is more, then the server is broken
 
 Ask: TypeAlias = Callable[[Callable[[int], ClientFrame], Callable[[Reply], None]], None]
@@ -250,9 +251,9 @@ class Rooms(RoomIndex):
         def make(ref: int) -> ClientFrame:
             return Join(ref, os.urandom(16), name, since, epoch)
 
-        self._ask(make, lambda reply: self._rejoined(room, reply))
+        self._ask(make, lambda reply: self._rejoined(room, reply, epoch))
 
-    def _rejoined(self, room: Room, reply: Reply) -> None:
+    def _rejoined(self, room: Room, reply: Reply, epoch: int) -> None:
         if not self.has(room):
             return
         if isinstance(reply, Roster):
@@ -261,17 +262,18 @@ class Rooms(RoomIndex):
             room.take_state(reply)
             self._check_head(room, reply.head)
             self._compare(room, reply.members)
-        elif isinstance(reply, Error) and not self._is_new_epoch(reply):
-            self._drop(room, reply.text)
-        elif isinstance(reply, Error):
+        elif isinstance(reply, Error) and self._is_new_epoch(reply, epoch):
             self._rejoin(room)
+        elif isinstance(reply, Error):
+            self._drop(room, OTHER if reply.code == Code.EPOCH_CHANGED else reply.text)
 
-    def _is_new_epoch(self, error: Error) -> bool:
-        if error.code != Code.EPOCH_CHANGED:
+    def _is_new_epoch(self, error: Error, asked: int) -> bool:
+        """Whether all is numbered anew. In the numbering that was `asked` for the room is another.
+
+        Its head is below what one has had: the name is another room's by now.
+        """
+        if error.code != Code.EPOCH_CHANGED or error.epoch == asked:
             return False
-        if error.epoch == self.epoch:
-            # Above the head of the same numbering: what we hold is not from this log.
-            self.epoch = -1
         self.take_epoch(error.epoch)
         return True
 
@@ -302,14 +304,14 @@ class Rooms(RoomIndex):
         def make(ref: int) -> ClientFrame:
             return History(ref, name, after=cursor, limit=PAGE, epoch=epoch)
 
-        self._ask(make, lambda reply: self._paged(room, reply))
+        self._ask(make, lambda reply: self._paged(room, reply, epoch))
 
-    def _paged(self, room: Room, reply: Reply) -> None:
+    def _paged(self, room: Room, reply: Reply, epoch: int) -> None:
         self._paging.discard(room)
         if not self.has(room):
             return
         if isinstance(reply, Error):
-            self._page_refused(room, reply)
+            self._page_refused(room, reply, epoch)
         elif isinstance(reply, Page):
             before = room.cursor
             room.seen = max(room.seen, reply.head)
@@ -321,9 +323,11 @@ class Rooms(RoomIndex):
                 room.barren = 0
                 self._refresh(room)
 
-    def _page_refused(self, room: Room, error: Error) -> None:
-        if self._is_new_epoch(error):
+    def _page_refused(self, room: Room, error: Error, epoch: int) -> None:
+        if self._is_new_epoch(error, epoch):
             self._rejoin(room)
+        elif error.code == Code.EPOCH_CHANGED:
+            self._drop(room, OTHER)
         elif error.code in (Code.NOT_MEMBER, Code.NO_SUCH_ROOM, Code.NOT_ALLOWED):
             self._drop(room, error.text)
         else:

@@ -513,6 +513,83 @@ async def test_a_new_numbering_is_told_and_the_room_goes_on_from_its_head() -> N
         assert [one.seq for one in seen if isinstance(one, Message)] == [41, 4]
 
 
+async def test_a_room_whose_name_is_anothers_by_now_is_lost_and_no_other_room() -> None:
+    """A guest's session was over, and the rooms are joined anew: this one begins below."""
+
+    async def first(peer: Peer) -> None:
+        await peer.greet()
+        await peer.let_join(head=3)
+        await peer.let_join(head=9)
+        peer.cut()
+
+    async def expired(peer: Peer) -> None:
+        peer.refuse(await peer.expect("resume"), "expired")
+        await peer.gone()
+
+    async def second(peer: Peer) -> None:
+        await peer.greet(sender=2)
+        for _ in range(2):
+            join = await peer.expect("join")
+            if join["room"] == "den":
+                assert (join["since"], join["epoch"]) == (9, 7)
+                peer.refuse(join, "epoch_changed", epoch=7, head=2)
+            else:
+                assert join["since"] == 3
+                peer.roster(join["ref"], 3)
+        peer.message(4)
+        await peer.answer_pings()
+
+    async with serving(first, expired, second) as server, client_of(server.address) as client:
+        await client.join("lobby")
+        await client.join("den")
+        told = []
+        async for event in client:
+            told.append(event)
+            if isinstance(event, Message):
+                break
+        assert hubbub.RoomLost("den", "another room has its name now") in told
+        assert not any(isinstance(one, hubbub.EpochReset) for one in told)
+        assert client.joined == ["lobby"]
+
+
+async def test_when_all_is_numbered_anew_no_room_is_taken_for_anothers() -> None:
+    """Two were asked for under the numbering of before; the second refusal names today's."""
+
+    async def first(peer: Peer) -> None:
+        await peer.greet()
+        await peer.let_join(head=3)
+        await peer.let_join(head=9)
+        peer.cut()
+
+    async def expired(peer: Peer) -> None:
+        peer.refuse(await peer.expect("resume"), "expired")
+        await peer.gone()
+
+    async def second(peer: Peer) -> None:
+        await peer.greet(sender=2)
+        joins = [await peer.expect("join") for _ in range(2)]
+        for join in joins:
+            peer.refuse(join, "epoch_changed", epoch=8, head=1)
+        for _ in joins:
+            again = await peer.expect("join")
+            assert "since" not in again
+            peer.roster(again["ref"], 1, room=again["room"], epoch=8)
+        peer.message(2)
+        await peer.answer_pings()
+
+    async with serving(first, expired, second) as server, client_of(server.address) as client:
+        await client.join("lobby")
+        await client.join("den")
+        told = []
+        async for event in client:
+            told.append(event)
+            if isinstance(event, Message):
+                break
+        assert [one for one in told if isinstance(one, hubbub.EpochReset)] == [hubbub.EpochReset(8)]
+        assert not any(isinstance(one, hubbub.RoomLost) for one in told)
+        assert client.joined == ["lobby", "den"]
+
+
 async def test_what_is_no_longer_kept_is_told() -> None:
     async def forgetful(peer: Peer) -> None:
         await peer.greet()
