@@ -8,7 +8,6 @@ docs/operations.md is checked against this module.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import stat
@@ -24,6 +23,7 @@ from msgspec import Meta
 
 from hubbub import run_dir
 from hubbub.addresses import may_be_host
+from hubbub.arguments import ArgumentParser
 from hubbub.errors import ConfigError
 from hubbub.frames.base import LONGEST_TEXT, MAX_TEXT
 
@@ -320,8 +320,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def _parser(process: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(process: str) -> ArgumentParser:
+    parser = ArgumentParser(
         prog=f"python -m {process}", description="Settings; see docs/operations.md."
     )
     parser.add_argument("--config", help="TOML file with settings")

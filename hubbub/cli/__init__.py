@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hubbub.arguments import ArgumentParser
+
 # Loaded only when asked for: `hubbub send` in a script must not pay for the line editor.
 COMMANDS = {
     "chat": ("hubbub.cli.chat", "talk: read and write in rooms"),
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     from hubbub import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="hubbub",
         description="Talk through a Hubbub cluster.",
         epilog=EPILOG,
