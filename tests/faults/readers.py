@@ -58,6 +58,7 @@ class Readers:
         }
         self._heads: dict[str, int] = {room: max(log, default=0) for room, log in index.log.items()}
         self._stays: dict[str, dict[int, list[Span]]] = {}
+        self._invited: dict[str, set[int]] = {}
         self._originals: dict[tuple[str, int], str] = {}
         told: dict[tuple[str, str], set[int]] = {}
         for record in records:
@@ -201,6 +202,15 @@ class Readers:
             return False
         return any(shown.seq in each for each in self._private.get(shown.room, ()))
 
+    def _invited_to(self, room: str) -> set[int]:
+        """Who was ever invited: of guests that is all a log says, not when they came and went."""
+        invited = self._invited.get(room)
+        if invited is None:
+            entries = self._index.in_order(room)
+            invited = {entry.whom for entry in entries if entry.kind == "invited"}
+            self._invited[room] = invited
+        return invited
+
     def _is_entitled(self, shown: Shown, client: Client) -> None:
         room = shown.room
         if pair := pair_of(room):
@@ -211,6 +221,8 @@ class Readers:
                 entries = self._index.in_order(room)
                 spans = self._stays[room] = stays(entries, self._index, room)
             entitled = may_be_shown(spans.get(client.sender, ()), shown.seq, shown.at)
+            if client.sender not in self._accounts:
+                entitled = client.sender in self._invited_to(room)
         if not entitled:
             text = f"{shown.client} of {client.person} was shown {shown.seq}, no member then"
             self._findings.add("not_member", room, text)

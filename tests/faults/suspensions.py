@@ -82,8 +82,12 @@ class Suspensions:
 
     def judge(self) -> None:
         """Find sessions that outlived a suspension, by what was noted."""
+        # Of a night there are millions, and while they are read nobody answers for his device.
+        kinds = Client, Back, Cut, Over, Fault
+        last = self._notes.records[-1:]
+        records = [*(each for each in self._notes.records if isinstance(each, kinds)), *last]
         for told, person in self._told:
-            for text in late(self._notes.records, told, person):
+            for text in late(records, told, person):
                 self._notes.find(text)
 
 

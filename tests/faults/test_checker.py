@@ -211,6 +211,29 @@ def test_an_entry_of_a_private_room_is_for_its_members_alone() -> None:
     assert kinds(records) == {"not_member"}
 
 
+def test_a_guest_is_in_a_private_room_if_it_was_invited() -> None:
+    """The log says no more of guests. One may have the name by now of whom it was meant for."""
+    records: list[AnyRecord] = [
+        Client(0.0, "b", "Ben", 2),
+        Client(0.0, "g", "g0", 7),
+        Asked(1.0, "b", "invite", "01", "vault", to="Ann"),
+        Answered(1.1, "b", "01", 2),
+        Entered(1.2, "g", "vault", 2),
+        Asked(2.0, "b", "say", "02", "vault", "secret"),
+        Shown(2.1, "g", "vault", 3, "message", 2, "secret"),
+        Answered(2.1, "b", "02", 3),
+        Kept(9.0, "vault", 1, "joined", 2),
+        Kept(9.0, "vault", 2, "invited", 2, whom=7, to="Ann"),
+        Kept(9.0, "vault", 3, "message", 2, "secret", count=1),
+        Room(9.0, "vault", 3, True, [2]),
+    ]
+    assert kinds(records) == set()
+    other = [
+        _replace(each, whom=8) if isinstance(each, Kept) and each.whom else each for each in records
+    ]
+    assert kinds(other) == {"not_member"}
+
+
 def test_a_conversation_is_for_its_two() -> None:
     records = plain()
     records = [_replace(each, room="@1:2") if hasattr(each, "room") else each for each in records]
