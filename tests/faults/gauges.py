@@ -57,17 +57,21 @@ class _Mallinfo(ctypes.Structure):
     )
 
 
+# None: there is no glibc, or one older than 2.33. Looked for once: each time would cost a KiB.
+_mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+if _mallinfo is not None:
+    _mallinfo.restype = _Mallinfo
+
+
 def held_here() -> int:
     """What this process has asked for and not given back, in bytes; 0 where nobody can tell.
 
     It is what leaks grow, without the holes between: those come and go by MiB. Python tells how
     many small blocks it has given out, not how large they are.
     """
-    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if mallinfo is None:  # no glibc, or one older than 2.33
+    if _mallinfo is None:
         return 0
-    mallinfo.restype = _Mallinfo
-    found = mallinfo()
+    found = _mallinfo()
     return int(found.uordblks + found.hblkhd) + sys.getallocatedblocks() * BLOCK
 
 
