@@ -35,8 +35,10 @@ def may_be_host(host: str) -> bool:
     if "\0" in host or len(host) > LONGEST_HOST:
         return False
     labels = host.removesuffix(".").split(".")
+    if not all(0 < len(label) < 64 for label in labels):  # the codec's time grows with the square
+        return False
     if host.isascii():  # without the codec, which every process would have to load
-        return all(0 < len(label) < 64 for label in labels)
+        return True
     try:
         host.encode("idna")
     except UnicodeError:
