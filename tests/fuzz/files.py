@@ -249,7 +249,7 @@ class Addresses(Target):
 
     name = "addresses"
     modules = (endpoints, addresses, client_link, settings)
-    most = 8 * 1024  # of the command line
+    most = 4 * 1024  # of the command line; each address takes its time
 
     def __init__(self) -> None:
         words = [
