@@ -17,7 +17,7 @@ import msgspec
 from tests.faults.control import Control
 
 LOOK_EVERY = 0.5  # seconds between looks at whether it is wished
-BLOCK = 128  # bytes: more than a small block of Python has on average; the largest have 512
+BLOCK = 96  # bytes of a small block of Python, about, as sys._debugmallocstats tells of a worker
 
 
 class Gauge(msgspec.Struct, frozen=True):
