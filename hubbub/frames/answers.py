@@ -132,7 +132,7 @@ class Welcome(SecretFrame, frozen=True):
     epoch: int  # which numbering the cluster's rooms are in
     gateway: str = ""
     version: str = ""
-    resume_within: float = 60.0  # seconds
+    resume_within: Elapsed = 60.0  # seconds
     max_text: int = MAX_TEXT  # characters
     rooms: list[RoomState] = []  # those that the session is in
     account: bool = False  # False: a guest

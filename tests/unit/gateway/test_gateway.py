@@ -308,9 +308,9 @@ async def test_while_the_owner_is_late_those_who_wait_are_shown_that_the_gateway
 async def test_the_pings_of_one_turn_are_one_question(stage: Stage) -> None:
     """“A gateway asks once per turn for all pings of that turn.”"""
     (radha,) = await stage.people("Radha")
-    answers = [radha.send("ping") for _ in range(50)]
+    answers = radha.send_all(*[{"t": "ping"}] * 50)
     assert [(await answer)["t"] for answer in answers] == ["pong"] * 50
-    assert len(stage.owner.asks(frames.Ping)) < 10
+    assert len({ask.no for ask in stage.owner.asks(frames.Ping)}) == 1  # repeated or not
 
 
 async def test_an_answer_waits_until_the_stream_is_delivered_up_to_its_position(
