@@ -78,17 +78,11 @@ def write(path: Path, text: str) -> None:
 
 def _literal(path: Path) -> str:
     text = str(path)
-    # In supervisord's syntax these end a value, start a comment, quote, or name a variable.
-    # It is text, and read by lines.
-    if any(sign in text for sign in "\n\r\"'\\;#%") or not _is_text(text):
+    # In supervisord's syntax these end a value, start a comment, quote, or name a variable. Its
+    # text is UTF-8: what stands for other bytes cannot be written.
+    signs = "\n\r\"'\\;#%"
+    if any(sign in signs or "\ud800" <= sign <= "\udfff" for sign in text):
         raise DeployError(
             f"the path {text!r} has a sign that supervisord's configuration can't hold."
         )
     return text
-
-
-def _is_text(text: str) -> bool:
-    try:
-        return bool(text.encode())
-    except UnicodeEncodeError:  # bytes that are no UTF-8
-        return False

@@ -10,7 +10,7 @@ fail() {
 absolute() {
     case $1 in
         /*) printf '%s\n' "$1" ;;
-        *) printf '%s/%s\n' "$(pwd | sed 's|^/$||')" "$1" ;;
+        *) printf '%s/%s\n' "${PWD%/}" "$1" ;;
     esac
 }
 

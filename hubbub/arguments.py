@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """One that says of `--flag=--` that a value is lacking; argparse gives an empty list for it."""
+    """argparse's, with two dashes for a value as in `--flag=--`.
 
-    def parse_known_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: Any = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """As argparse's.
+    Before Python 3.12.2 and 3.13 argparse drops them and gives an empty list (cpython 109475).
+    """
 
-        Raises:
-            SystemExit: the arguments are wrong, or help was asked for.
-        """
-        found, rest = super().parse_known_args(args, namespace)
-        for action in self._actions:
-            if action.nargs is None and getattr(found, action.dest, None) == []:
-                self.error(f"argument {'/'.join(action.option_strings)}: expected one argument")
-        return found, rest
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)

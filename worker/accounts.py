@@ -16,7 +16,7 @@ from hubbub.wire import Answer, Ending
 from worker.access import Action
 from worker.case import Case, find_person
 from worker.log import forget_invitations, note
-from worker.plan import Checked, Plan, Task, View
+from worker.plan import Plan
 from worker.presence import back, begin, change, end, end_all, over_below
 from worker.records import (
     Account,
@@ -29,6 +29,7 @@ from worker.records import (
     token_hash,
 )
 from worker.rooms import free_name, part
+from worker.tasks import Checked, Task, View
 from worker.welcome import welcome
 
 MOST_DEVICES = 50  # of one account; beyond, the one that was used least lately is forgotten

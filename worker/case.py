@@ -11,9 +11,10 @@ from hubbub.names import DIRECT, direct_pair, direct_room
 from hubbub.settings import Settings
 from worker.access import Action, Role, allows, check
 from worker.draft import Draft
-from worker.plan import Checked, Plan, Task
+from worker.plan import Plan
 from worker.records import Done, Person, Rank, Room, Session, key_of
 from worker.show import Then
+from worker.tasks import Checked, Task
 
 _RANKS = {
     Rank.OWNER: frozenset({Role.OWNER}),

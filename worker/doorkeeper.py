@@ -19,8 +19,8 @@ from hubbub.settings import Settings
 from worker import passwords
 from worker.accounts import WRONG as WRONG
 from worker.passwords import Pool, UnavailableError
-from worker.plan import Checked, Task
 from worker.records import Device, Person, Session, token_hash
+from worker.tasks import Checked, Task
 from worker.throttle import Attempt, Throttle, must_wait
 
 log = logging.getLogger("hubbub")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hubbub.wire import Batch
-from worker.plan import Outcome, Task
+from worker.tasks import Outcome, Task
 
 MOST_HELD = 256  # batches that wait for one before them
 MOST_HELD_BYTES = 16 * 1024 * 1024

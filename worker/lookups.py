@@ -11,8 +11,8 @@ from hubbub.frames import Delete, Edit, Hello, Login, React, Read, Resume, Say
 from hubbub.wire import Sync
 from worker.case import room_id
 from worker.messages import check_reaction
-from worker.plan import Checked, Task
 from worker.state import State
+from worker.tasks import Checked, Task
 
 
 class GatewayGone(NamedTuple):

@@ -19,8 +19,9 @@ from worker.case import Case, find, room_id
 from worker.draft import Draft
 from worker.log import note
 from worker.moderation import audit
-from worker.plan import Plan, Rewrite
+from worker.plan import Plan
 from worker.records import EventRow, Mark, Room, RoomKind, digest_of, key_of
+from worker.tasks import Rewrite
 
 _change = msgspec.structs.replace
 _encode = frames.encoder.encode

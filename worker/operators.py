@@ -12,10 +12,10 @@ from worker.access import Action
 from worker.case import Case, find, find_person
 from worker.log import note
 from worker.moderation import audit, until
-from worker.plan import Auditing
 from worker.presence import change, end_all
 from worker.records import RoomKind
 from worker.rooms import members_now, part, rename
+from worker.tasks import Auditing
 
 _encode = frames.encoder.encode
 

@@ -8,7 +8,7 @@ from hubbub.errors import Code
 from hubbub.frames import Error
 from hubbub.wire import Lost
 from worker.lookups import Input, task_of
-from worker.plan import Task
+from worker.tasks import Task
 
 NOTHING_STORED = Error(Code.UNAVAILABLE, "the server cannot store anything now; try again later")
 LASTS = 2.0  # seconds; then whoever has not asked again may be overtaken

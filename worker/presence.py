@@ -13,8 +13,9 @@ from hubbub.wire import Ending, Item, Kind, Sync, rooms_digest
 from worker.access import Action
 from worker.case import Case, room_id
 from worker.log import close_after_last, forget_invitations
-from worker.plan import Plan, Synced, Task
+from worker.plan import Plan
 from worker.records import Person, Presence, RoomKind, Session, token_hash
+from worker.tasks import Synced, Task
 from worker.welcome import welcome
 
 change = msgspec.structs.replace

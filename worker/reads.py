@@ -34,11 +34,12 @@ from worker.access import Action, Role, allows, check
 from worker.case import Case, find, find_person, guest_address, in_room, no_such_room
 from worker.draft import Draft
 from worker.moderation import told
-from worker.plan import Auditing, Plan, Reading, Reply, Searching, Task, View
+from worker.plan import Plan
 from worker.records import AuditRow, EventRow, Person, Room, RoomKind, key_of
 from worker.rooms import check_cursor, roster_of
 from worker.show import own_state, people, shown
 from worker.state import State
+from worker.tasks import Auditing, Reading, Reply, Searching, Task, View
 
 PAGE_BYTES = 256 * 1024  # of the events in one page; one event is always given
 FETCH_LIMIT = 2000

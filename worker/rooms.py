@@ -12,10 +12,11 @@ from worker.access import Action
 from worker.case import Case, room_id
 from worker.draft import Draft
 from worker.log import close_after_last, note
-from worker.plan import Plan, Task, View
+from worker.plan import Plan
 from worker.presence import change, tell
 from worker.records import Mark, Person, Rank, Room, RoomKind
 from worker.show import own_state, snapshot, snapshot_now
+from worker.tasks import Task, View
 
 _encode = frames.encoder.encode
 NAME_KEPT = 30 * 24 * 3600 * 1000  # ms for which the name of a deleted account is nobody else's
@@ -298,8 +299,12 @@ def rename(plan: Plan, person: Person, wanted: str, settings: Settings) -> None:
     plan.put_person(renamed)
     for id in sorted(person.sessions):
         plan.items.append(Item(Kind.SESSION_RENAMED, 0, 0, id, name.encode()))
-    if person.account is None and not person.state:
-        return  # nobody sees that guest
-    talks = {id for id in plan.talks_of(person.sender) if plan.room(id).size}
-    for id in sorted(person.rooms | talks):
+    for id in sorted(rooms_that_name(plan, person)):
         note(plan, plan.draft(id), "renamed", person, to=renamed)
+
+
+def rooms_that_name(plan: Plan, person: Person) -> frozenset[int]:
+    """The rooms in which a new name of somebody is told; none of a guest that nobody sees."""
+    if person.account is None and not person.state:
+        return frozenset()
+    return person.rooms.union(id for id in plan.talks_of(person.sender) if plan.room(id).size)

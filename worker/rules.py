@@ -14,9 +14,10 @@ from worker import accounts, messages, moderation, operators, presence, reads, r
 from worker.access import Action, check
 from worker.case import GATEWAY, Case, room_id
 from worker.lookups import GatewayGone, Input, Syncing
-from worker.plan import Checked, Known, Plan, Task
+from worker.plan import Plan
 from worker.records import Done, Presence, Session, digest_of
 from worker.state import State
+from worker.tasks import Checked, Known, Task
 
 
 class Powers(NamedTuple):
@@ -225,7 +226,7 @@ def _cost(case: Case) -> int:
     """
     frame, person = case.task.ask.frame, case.person
     if isinstance(frame, frames.Nick):
-        return 1 + len(person.rooms)  # a numbered entry in each
+        return 1 + len(rooms.rooms_that_name(case.plan, person))  # a numbered entry in each
     if isinstance(frame, frames.Away):
         return 1 + len(person.rooms) // AWAY_IN
     if isinstance(frame, Join) and len(person.sessions) > 1:

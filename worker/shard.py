@@ -16,11 +16,12 @@ from hubbub.errors import LeaseLost, RemoteProtocolError
 from hubbub.settings import Settings
 from worker.allowance import Allowances
 from worker.lookups import Input, TimePassed, strangers, wanted
-from worker.plan import Known, Plan
+from worker.plan import Plan
 from worker.rules import BrokenAskError, Powers, decide
 from worker.searching import Searches
 from worker.state import State
 from worker.store import Store, Turn, TurnFailedError
+from worker.tasks import Known
 from worker.tenure import Tenure
 from worker.throttle import Throttle
 

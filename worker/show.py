@@ -15,9 +15,10 @@ from hubbub.frames import Invitation, RoomState
 from hubbub.names import direct_pair
 from hubbub.wire import Snapshot
 from worker.draft import Draft
-from worker.plan import Plan, View
+from worker.plan import Plan
 from worker.records import Person, Rank, Room, RoomKind
 from worker.state import State
+from worker.tasks import View
 
 Then: TypeAlias = State | Plan
 # Characters of texts in one roster: beside 20,000 people with the longest names there is no space

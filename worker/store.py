@@ -14,9 +14,10 @@ from hubbub.errors import HubbubError, LeaseLost
 from worker import index, loading, note
 from worker.lookups import Wanted
 from worker.messages import edit_of
-from worker.plan import Auditing, Known, Plan, Reading
+from worker.plan import Plan
 from worker.records import FOREVER, AuditRow, Done, EventRow, Presence
 from worker.state import State
+from worker.tasks import Auditing, Known, Reading
 from worker.writing import write
 
 KEEP_DONE = 7 * 24 * 3600 * 1000  # ms; clients do not retry after a day

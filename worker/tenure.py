@@ -32,12 +32,12 @@ from worker.lookups import GatewayGone, Input, Syncing
 from worker.mail import Mail
 from worker.overtaking import NOTHING_STORED, Overtaking
 from worker.parts import in_parts
-from worker.plan import Outcome, Searching, Synced, Task, View
 from worker.searching import Result, Search, Searches
 from worker.show import own_state, snapshot
 from worker.state import State
 from worker.store import Turn
 from worker.stream import Stream
+from worker.tasks import Outcome, Searching, Synced, Task, View
 from worker.throttle import Throttle
 from worker.watch import Watch
 

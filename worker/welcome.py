@@ -6,9 +6,10 @@ from hubbub import __version__, frames
 from hubbub.errors import Code
 from hubbub.frames import Welcome
 from hubbub.wire import Answer
-from worker.plan import Plan, Task, View
+from worker.plan import Plan
 from worker.records import token_hash
 from worker.show import invitations, own_state, snapshot
+from worker.tasks import Task, View
 
 
 def welcome(plan: Plan, task: Task, id: int, token: str, device: str = "") -> None:

@@ -215,14 +215,14 @@ class Readers:
         room = shown.room
         if pair := pair_of(room):
             entitled = client.sender in pair
+        elif client.sender not in self._accounts:
+            entitled = client.sender in self._invited_to(room)
         else:
             spans = self._stays.get(room)
             if spans is None:
                 entries = self._index.in_order(room)
                 spans = self._stays[room] = stays(entries, self._index, room)
             entitled = may_be_shown(spans.get(client.sender, ()), shown.seq, shown.at)
-            if client.sender not in self._accounts:
-                entitled = client.sender in self._invited_to(room)
         if not entitled:
             text = f"{shown.client} of {client.person} was shown {shown.seq}, no member then"
             self._findings.add("not_member", room, text)

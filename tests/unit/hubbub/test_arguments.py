@@ -1,4 +1,4 @@
-"""Command lines that argparse alone takes for right."""
+"""Command lines of which argparse alone makes something else, by its version."""
 
 from __future__ import annotations
 
@@ -11,27 +11,34 @@ def parser() -> ArgumentParser:
     found = ArgumentParser(prog="it")
     found.add_argument("--name")
     found.add_argument("-n", "--number", type=int)
+    found.add_argument("--kind", choices=["a", "b"])
     commands = found.add_subparsers(dest="command")
     commands.add_parser("go").add_argument("--far", type=float)
     return found
 
 
+def test_two_dashes_are_a_text_like_another() -> None:
+    assert parser().parse_args(["--name=--"]).name == "--"
+
+
 @pytest.mark.parametrize(
-    ("argv", "flag"),
+    ("argv", "refusal"),
     [
-        (["--name=--"], "--name"),
-        (["--num=--"], "-n/--number"),
-        (["go", "--far=--"], "--far"),
+        (["--num=--"], "argument -n/--number: invalid int value: '--'"),
+        (["--kind=--"], "argument --kind: invalid choice: '--'"),
+        (["go", "--far=--"], "argument --far: invalid float value: '--'"),
     ],
 )
-def test_two_dashes_are_no_value(
-    argv: list[str], flag: str, capsys: pytest.CaptureFixture[str]
+def test_where_no_text_may_stand_two_dashes_may_not(
+    argv: list[str], refusal: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args(argv)
-    assert f"argument {flag}: expected one argument" in capsys.readouterr().err
+    assert refusal in capsys.readouterr().err
 
 
-def test_what_has_a_value_is_taken() -> None:
-    found = parser().parse_args(["--name=-", "-n", "3", "go", "--far", "2"])
-    assert (found.name, found.number, found.far) == ("-", 3, 2.0)
+def test_two_dashes_alone_end_the_flags() -> None:
+    found = ArgumentParser(prog="it")
+    found.add_argument("--name")
+    found.add_argument("text", nargs="*")
+    assert found.parse_args(["--name", "x", "--", "--name"]).text == ["--name"]

@@ -15,7 +15,7 @@ from tests.unit.worker.programs import NAMES, PROLOGUE, Step, frame_of
 from tests.unit.worker.turns import Act, Asking, Turns
 from tests.unit.worker.world import Person
 from worker.lookups import GatewayGone, Input, Syncing, TimePassed
-from worker.plan import Checked
+from worker.tasks import Checked
 
 GATEWAYS = ("g1", "g2")
 ADDRESSES = ("", "203.0.113.5", "198.51.100.7")

@@ -17,9 +17,10 @@ from tests.unit.worker.world import Person, World
 from worker.access import Action, Role
 from worker.case import GATEWAY, guest_address, in_room, standing
 from worker.lookups import Input
-from worker.plan import Checked, Plan, Task
+from worker.plan import Plan
 from worker.presence import change
 from worker.records import FOREVER
+from worker.tasks import Checked, Task
 
 ROOM = "den"
 SECRET = "xyzzy"  # stands in all that is to be seen by members alone

@@ -10,11 +10,12 @@ from hubbub.frames import Ping
 from tests.unit.worker.world import OPERATOR_KEY, World
 from worker.lookups import Input, Wanted, strangers, wanted
 from worker.migrate import migrate
-from worker.plan import Plan, Reading
+from worker.plan import Plan
 from worker.records import EventRow
 from worker.rules import Powers, decide
 from worker.state import State
 from worker.store import Store, Turn
+from worker.tasks import Reading
 
 NOTHING = Wanted([], [], [])
 

@@ -18,7 +18,7 @@ from tests.unit.worker.situations import new
 from tests.unit.worker.watched import Watched
 from tests.unit.worker.world import no_report
 from worker import reads
-from worker.plan import View
+from worker.tasks import View
 
 NAMES = st.sampled_from(["alice", "bob", "carol", "guest", "chief"])
 SEQS = st.integers(0, 30)

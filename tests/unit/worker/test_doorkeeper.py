@@ -20,8 +20,8 @@ from tests.support import eventually, slack
 from worker import passwords
 from worker.doorkeeper import WRONG, Doorkeeper
 from worker.passwords import UnavailableError
-from worker.plan import Checked, Task
 from worker.records import Account, Device, Person, Session, token_hash
+from worker.tasks import Checked, Task
 from worker.throttle import Throttle
 
 ID = bytes(16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.frames import Members, Say
 from hubbub.wire import Ask, Lost
 from worker.overtaking import LASTS, Overtaking
-from worker.plan import Task
+from worker.tasks import Task
 
 NOW = 100.0
 

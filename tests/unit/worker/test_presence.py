@@ -11,8 +11,8 @@ from hubbub.frames import Bye, Join, Ok, PeerList, Peers, Resume, Say, Welcome
 from hubbub.wire import Kind, Lost, Sync, rooms_digest
 from tests.unit.worker.world import Person, World, code_of
 from worker.lookups import GatewayGone, Syncing, TimePassed
-from worker.plan import Synced
 from worker.records import Presence
+from worker.tasks import Synced
 
 
 def resumed(world: World, person: Person, gateway: str = "g2", **more: object) -> Person:

@@ -453,4 +453,8 @@ def test_what_is_told_in_every_room_counts_as_often() -> None:
     world.login("bob")
     world.ask(Join(0, id_of(5), "lobby"), bob)
     world.ask(Join(0, id_of(6), "lobby"), bob)
-    assert costs == [(Nick, 31), (Away, 4), (Join, 1), (Leave, 1), (Join, 4), (Join, 1)]
+    world.ask(Say(0, id_of(7), "@bob", "hello"), alice)
+    world.ask(Leave(0, id_of(8), f"@{alice.sender}:{bob.sender}"), alice)
+    world.ask(Nick(0, id_of(9), "alicia"), alice)  # bob, who has stayed, is told
+    kinds = [(Nick, 31), (Away, 4), (Join, 1), (Leave, 1), (Join, 4), (Join, 1)]
+    assert costs == [*kinds, (Say, 1), (Leave, 1), (Nick, 32)]

@@ -18,9 +18,9 @@ from tests.unit.worker.looking import new
 from tests.unit.worker.stored import Stored, told
 from tests.unit.worker.world import Person
 from worker import note
-from worker.plan import Task
 from worker.reads import answer_audit
 from worker.store import KEEP_DONE, PRUNE_AT_ONCE, Store, TurnFailedError
+from worker.tasks import Task
 from worker.version import SCHEMA, version_of
 
 

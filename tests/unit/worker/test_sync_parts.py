@@ -11,8 +11,8 @@ from hubbub.wire import MAX_BUS_BYTES, Snapshot, Synced, encoder
 from tests.unit.worker.looking import new
 from tests.unit.worker.world import World, no_report
 from worker.parts import in_parts
-from worker.plan import View
 from worker.show import MOST_AWAY, snapshot
+from worker.tasks import View
 
 WIDE = "\N{CJK UNIFIED IDEOGRAPH-20000}"  # four bytes
 LONGEST = WIDE * MAX_NAME

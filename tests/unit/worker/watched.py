@@ -13,8 +13,8 @@ from hubbub.frames import ClientFrame, Event, Message
 from hubbub.wire import Answer, Item, Kind
 from tests.unit.worker.world import Person, World, no_report
 from worker import reads
-from worker.plan import Reading, View
 from worker.records import EventRow, RoomKind
+from worker.tasks import Reading, View
 
 NUMBERED = (Kind.MESSAGE, Kind.EVENT)
 

@@ -11,10 +11,11 @@ from hubbub.settings import Settings
 from hubbub.wire import Answer, Ask, Item, OwnerFrame
 from worker.lookups import Input, strangers, wanted
 from worker.messages import edit_of
-from worker.plan import Checked, Known, Plan, Task, View
+from worker.plan import Plan
 from worker.records import Done, EventRow, key_of
 from worker.rules import Powers, decide
 from worker.state import State
+from worker.tasks import Checked, Known, Task, View
 
 AT = 1_700_000_000_000
 OPERATOR_KEY = "the key of the tests"
