@@ -513,18 +513,22 @@ async def test_a_new_numbering_is_told_and_the_room_goes_on_from_its_head() -> N
         assert [one.seq for one in seen if isinstance(one, Message)] == [41, 4]
 
 
+async def two_rooms(peer: Peer) -> None:
+    """A guest joins one whose head is 3, and one whose head is 9, and is cut off."""
+    await peer.greet()
+    await peer.let_join(head=3)
+    await peer.let_join(head=9)
+    peer.cut()
+
+
+async def session_over(peer: Peer) -> None:
+    """And cannot resume."""
+    peer.refuse(await peer.expect("resume"), "expired")
+    await peer.gone()
+
+
 async def test_a_room_whose_name_is_anothers_by_now_is_lost_and_no_other_room() -> None:
     """A guest's session was over, and the rooms are joined anew: this one begins below."""
-
-    async def first(peer: Peer) -> None:
-        await peer.greet()
-        await peer.let_join(head=3)
-        await peer.let_join(head=9)
-        peer.cut()
-
-    async def expired(peer: Peer) -> None:
-        peer.refuse(await peer.expect("resume"), "expired")
-        await peer.gone()
 
     async def second(peer: Peer) -> None:
         await peer.greet(sender=2)
@@ -539,7 +543,10 @@ async def test_a_room_whose_name_is_anothers_by_now_is_lost_and_no_other_room() 
         peer.message(4)
         await peer.answer_pings()
 
-    async with serving(first, expired, second) as server, client_of(server.address) as client:
+    async with (
+        serving(two_rooms, session_over, second) as server,
+        client_of(server.address) as client,
+    ):
         await client.join("lobby")
         await client.join("den")
         told = []
@@ -555,16 +562,6 @@ async def test_a_room_whose_name_is_anothers_by_now_is_lost_and_no_other_room() 
 async def test_when_all_is_numbered_anew_no_room_is_taken_for_anothers() -> None:
     """Two were asked for under the numbering of before; the second refusal names today's."""
 
-    async def first(peer: Peer) -> None:
-        await peer.greet()
-        await peer.let_join(head=3)
-        await peer.let_join(head=9)
-        peer.cut()
-
-    async def expired(peer: Peer) -> None:
-        peer.refuse(await peer.expect("resume"), "expired")
-        await peer.gone()
-
     async def second(peer: Peer) -> None:
         await peer.greet(sender=2)
         joins = [await peer.expect("join") for _ in range(2)]
@@ -577,7 +574,10 @@ async def test_when_all_is_numbered_anew_no_room_is_taken_for_anothers() -> None
         peer.message(2)
         await peer.answer_pings()
 
-    async with serving(first, expired, second) as server, client_of(server.address) as client:
+    async with (
+        serving(two_rooms, session_over, second) as server,
+        client_of(server.address) as client,
+    ):
         await client.join("lobby")
         await client.join("den")
         told = []
