@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hubbub import logs, settings
 from hubbub.errors import ConfigError
-from worker.exits import EX_CONFIG, EX_TRY_LATER, PASSING, START_AGAIN_AFTER, TryLater
+from worker.exits import EX_CONFIG, EX_TRY_LATER, START_AGAIN_AFTER, TryLater, is_passing
 from worker.lease import BEAT_EVERY, Lease, Watch
 from worker.version import SCHEMA, database_path, version_of
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     except (sqlite3.OperationalError, TryLater) as error:
         return _try_later("database", error)
     except OSError as error:
-        if error.errno not in PASSING:
+        if not is_passing(error):
             raise
         return _try_later("disk", error)
 
@@ -71,7 +71,7 @@ def open_lease(data: Path) -> Lease:
     try:
         return Lease(data)
     except OSError as error:
-        if error.errno in PASSING:
+        if is_passing(error):
             raise
         raise ConfigError(f"data directory {data}: {error.strerror}") from None
 

@@ -20,7 +20,7 @@ from hubbub import wire
 from hubbub.bus import Bus, broker_addresses
 from hubbub.errors import ConfigError, LeaseLost
 from hubbub.settings import Settings
-from worker.exits import EX_TRY_LATER, PASSING, START_AGAIN_AFTER, TryLater
+from worker.exits import EX_TRY_LATER, START_AGAIN_AFTER, TryLater, is_passing
 from worker.lease import BEAT_EVERY, Lease
 from worker.searching import Searches
 from worker.shard import Shard
@@ -71,7 +71,7 @@ def operator_key(data: Path) -> str:
             fresh.replace(path)
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        if getattr(error, "errno", None) in PASSING:
+        if is_passing(error):
             raise
         raise ConfigError(f"operator key {path}: {error}") from None
 

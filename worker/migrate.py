@@ -13,8 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 
-from worker.exits import EX_TRY_LATER
-from worker.version import is_passing
+from worker.exits import EX_TRY_LATER, is_passing
 
 
 def migrate(path: Path) -> None:

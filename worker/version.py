@@ -6,14 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from hubbub.errors import ConfigError
+from worker.exits import is_passing
 
-# What a full or failing disk and a lock lead to: it may pass, and says nothing of the database.
-PASSING = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-)
 SCHEMA = 4  # the number of the newest step in migrations/
 DATABASE = "hubbub.db"
 
@@ -21,12 +15,6 @@ DATABASE = "hubbub.db"
 def database_path(data: Path) -> Path:
     """Where the database of a data directory is."""
     return data / DATABASE
-
-
-def is_passing(error: object) -> bool:
-    """Whether what the database said may be over in a moment."""
-    # The low byte is the kind, the rest of it the details.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in PASSING
 
 
 def version_of(path: Path) -> int:

@@ -252,7 +252,8 @@ class People:
     def _order(self, op: str, random: Random) -> Wish:
         """What is done to rooms and people, mostly by the keeper: others may not everywhere.
 
-        Only accounts come into rooms that are private from the beginning.
+        Only accounts are asked into rooms that are private from the beginning; or a guest who has
+        taken a name meanwhile that one of them had.
         """
         if op == "topic":
             return Wish(op, random.choice((*PUBLIC, *PRIVATE)), self.text())

@@ -12,7 +12,7 @@ from hubbub.errors import ConfigError
 from tests.fuzz.files import InFiles
 from tests.fuzz.mutate import Bytes, Text
 from tests.fuzz.target import which
-from worker import active, lease, note, version
+from worker import active, exits, lease, note, version
 
 _REFUSALS = (
     "run_dir", "operator key", "newer Hubbub", "not a database", "malformed", "file is encrypted",
@@ -138,6 +138,6 @@ class Kept(InFiles):
         try:
             return version.version_of(self._database_file) > 0
         except sqlite3.OperationalError as error:
-            if not version.is_passing(error):
+            if not exits.is_passing(error):
                 raise
             return "passing"
