@@ -7,12 +7,12 @@ from typing import NamedTuple
 from hubbub.addresses import address_key, is_loopback
 from hubbub.errors import Code, Refused
 from hubbub.frames import Ok
-from hubbub.names import DIRECT, direct_pair, direct_room
+from hubbub.names import DIRECT, direct_pair, direct_room, name_key
 from hubbub.settings import Settings
 from worker.access import Action, Role, allows, check
 from worker.draft import Draft
 from worker.plan import Plan
-from worker.records import Done, Person, Rank, Room, Session, key_of
+from worker.records import Done, Person, Rank, Room, Session
 from worker.show import Then
 from worker.tasks import Checked, Task
 
@@ -157,12 +157,12 @@ def guest_address(person: Person, session: Session, settings: Settings) -> str:
 def room_id(at: Then, sender: int, name: str) -> int | None:
     """The room that somebody calls `name`: a room, `@NAME` or `@LOW:HIGH`; None: there is none."""
     if not name.startswith(DIRECT):
-        key = key_of(name)
+        key = name_key(name)
         # Other forms of "@" and ":" become these: a conversation is named by the two alone.
         return None if key.startswith(DIRECT) else at.room_id(key)
     both = direct_pair(name)
     if both is None:
-        other = at.named(key_of(name[1:]))
+        other = at.named(name_key(name[1:]))
         if other is None:
             return None
         name = direct_room(sender, other)
@@ -197,7 +197,7 @@ def find_person(case: Case, name: str) -> Person:
     Raises:
         Refused: there is none.
     """
-    sender = case.plan.named(key_of(name))
+    sender = case.plan.named(name_key(name))
     person = case.plan.person(sender) if sender is not None else None
     if person is None or person.is_deleted:
         raise Refused(Code.NO_SUCH_PERSON, f"there is nobody called {name}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hubbub.errors import Code, Refused
 from hubbub.frames import Join
-from hubbub.names import direct_pair, direct_room
+from hubbub.names import direct_pair, direct_room, name_key
 from worker.access import Action
 from worker.case import Case, no_such_room
 from worker.draft import Draft
 from worker.plan import Plan
-from worker.records import Person, Room, RoomKind, key_of
+from worker.records import Person, Room, RoomKind
 
 
 def ready(case: Case, name: str, *, enter_other: bool) -> int:
@@ -52,7 +52,7 @@ def _other(case: Case, name: str) -> Person:
     plan, own = case.plan, case.person.sender
     both = direct_pair(name)
     if both is None:
-        sender = plan.named(key_of(name[1:]))
+        sender = plan.named(name_key(name[1:]))
     elif own not in both:
         raise no_such_room("of these two")
     else:

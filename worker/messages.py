@@ -10,7 +10,7 @@ import msgspec
 from hubbub import frames, names
 from hubbub.errors import Code, Refused
 from hubbub.frames import Delete, Edit, Event, Marked, Message, Ok, React, Read, Say
-from hubbub.names import DIRECT
+from hubbub.names import DIRECT, name_key
 from hubbub.visible import is_hidden
 from hubbub.wire import Item, Kind
 from worker import direct
@@ -20,7 +20,7 @@ from worker.draft import Draft
 from worker.log import note
 from worker.moderation import audit
 from worker.plan import Plan
-from worker.records import EventRow, Mark, Room, RoomKind, digest_of, key_of
+from worker.records import EventRow, Mark, Room, RoomKind, digest_of
 from worker.tasks import Rewrite
 
 _change = msgspec.structs.replace
@@ -101,7 +101,7 @@ def mentioned(
     """
     found: dict[int, None] = {}
     for name in names.mentions(text):
-        named = plan.named(key_of(name))
+        named = plan.named(name_key(name))
         if named is not None and named != sender and plan.is_member(named, draft.id):
             found[named] = None
     if draft.kind is not RoomKind.DIRECT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hubbub import frames
 from hubbub.errors import Code, Refused
 from hubbub.frames import Ban, Invite, Invited, Kick, Mute, Topic, Unban, Visibility
+from hubbub.names import name_key
 from hubbub.wire import Item, Kind
 from worker import records
 from worker.access import Action, Role
@@ -219,14 +220,14 @@ def unban(case: Case, frame: Unban) -> None:
 
 
 def _restricted(case: Case, draft: Draft, kind: str, name: str) -> Restriction | None:
-    key = records.key_of(name)
+    key = name_key(name)
     sender = case.plan.named(key)
     if sender is not None and (found := draft.restriction(kind, sender)) is not None:
         return found
     named = (
         each
         for each in draft.all_restrictions()
-        if each.kind == kind and records.key_of(each.name) == key
+        if each.kind == kind and name_key(each.name) == key
     )
     return next(named, None)
 

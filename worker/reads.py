@@ -27,6 +27,7 @@ from hubbub.frames import (
     Search,
     States,
 )
+from hubbub.names import name_key
 from hubbub.settings import Settings
 from hubbub.wire import Answer, Fetch, Fetched
 from worker import query
@@ -35,7 +36,7 @@ from worker.case import Case, find, find_person, guest_address, in_room, no_such
 from worker.draft import Draft
 from worker.moderation import told
 from worker.plan import Plan
-from worker.records import AuditRow, EventRow, Person, Room, RoomKind, key_of
+from worker.records import AuditRow, EventRow, Person, Room, RoomKind
 from worker.rooms import check_cursor, roster_of
 from worker.show import own_state, people, shown
 from worker.state import State
@@ -227,7 +228,7 @@ def rooms(case: Case, frame: frames.Rooms) -> None:
     def answer(view: View) -> Reply:
         state = view.state
         now = state.people.get(person.sender, person)
-        begin = bisect.bisect_right(state.directory, key_of(after)) if after else 0
+        begin = bisect.bisect_right(state.directory, name_key(after)) if after else 0
         listed: list[RoomInfo] = []
         for looked_at, key in enumerate(state.directory[begin : begin + LOOKED_AT + 1]):
             room = state.rooms[state.room_keys[key]]
@@ -285,7 +286,7 @@ def peers(case: Case, frame: Peers) -> None:
         state = view.state
         operator = state.people[sender].is_operator
         keys = state.present()
-        begin = bisect.bisect_right(keys, key_of(after)) if after else 0
+        begin = bisect.bisect_right(keys, name_key(after)) if after else 0
         some = keys[begin : begin + limit]
         listed = [_peer(view, state.people[state.names[key]], operator) for key in some]
         return PeerList(0, listed, len(keys) > begin + limit)

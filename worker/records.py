@@ -5,12 +5,10 @@ from __future__ import annotations
 import enum
 import hashlib
 import zlib
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from hubbub import names
 from hubbub.wire import SHARDS
 
 FOREVER = 2**53 - 1  # milliseconds since 1970: the end of what is to be taken back by hand
@@ -265,9 +263,6 @@ class AuditRow(NamedTuple):
     target: str
     text: str
 
-
-# Rooms are named in every request, and few rooms in most of them.
-key_of = lru_cache(maxsize=8192)(names.name_key)
 
 _encode = msgspec.msgpack.Encoder().encode
 

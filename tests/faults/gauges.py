@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import re
 import sys
@@ -107,6 +108,7 @@ class Gauges:
             time.sleep(LOOK_EVERY)  # poll
 
     def _read(self) -> None:
+        gc.collect()  # garbage comes and goes by MiB, in cycles of up to half an hour
         connections = self.connections()
         gauge = Gauge(
             time.monotonic(),

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 
 from hubbub import frames, wire
 from hubbub.frames import Hello, Join, Ok, Report, Say, Welcome
+from hubbub.names import name_key
 from hubbub.settings import Settings
 from hubbub.wire import Answer, Ask, Item, OwnerFrame
 from worker.lookups import Input, strangers, wanted
 from worker.messages import edit_of
 from worker.plan import Plan
-from worker.records import Done, EventRow, key_of
+from worker.records import Done, EventRow
 from worker.rules import Powers, decide
 from worker.state import State
 from worker.tasks import Checked, Known, Task, View
@@ -134,7 +135,7 @@ class World:
         task = self.task(frame, person, **more)
         sender, against = 0, ""
         if isinstance(frame, frames.Login):
-            sender = self.state.names.get(key_of(frame.name or ""), 0)
+            sender = self.state.names.get(name_key(frame.name or ""), 0)
         elif person is not None:
             sender = person.sender
         found = self.state.people.get(sender)
