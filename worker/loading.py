@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -32,9 +33,68 @@ from worker.state import State
 SKIP_NUMBERS = 1 << 20
 
 
+def _rooms_with_heads() -> sa.Select[Any]:
+    """A room's head is its last entry: nothing else has to be written when something is said."""
+    rooms, events = schema.rooms, schema.events
+    last = sa.select(sa.func.max(events.c.seq)).where(events.c.room == rooms.c.id).scalar_subquery()
+    columns = rooms.c
+    found = sa.select(
+        *(columns.id, columns.name, columns.name_key, columns.kind, columns.title, columns.first),
+        *(columns.closed_at, last.label("head")),
+    ).subquery()
+    return sa.select(found, events.c.count).outerjoin(
+        events, sa.and_(events.c.room == found.c.id, events.c.seq == found.c.head)
+    )
+
+
+def _living_sessions() -> sa.Select[Any]:
+    """In the order of the fields of `Session`."""
+    of = schema.sessions.c
+    return (
+        sa.select(
+            *(of.id, of.sender, of.visible, of.generation, of.gateway, of.token, of.presence),
+            *(of.agent, of.address, of.device, of.state, of.away),
+        )
+        .where(of.presence < int(Presence.OVER))
+        .order_by(of.id)
+    )
+
+
+def _guests() -> sa.Select[Any]:
+    of = schema.sessions.c
+    query = sa.select(of.id, of.sender, of.name, of.name_key)
+    return query.where(of.name_key.is_not(None)).order_by(of.id)
+
+
+def _accounts() -> sa.Select[Any]:
+    """In the order of entry, which is that of the rosters; last the fields of `Account`."""
+    of = schema.accounts.c
+    return sa.select(
+        *(of.sender, of.name, of.name_key),
+        *(of.password, of.made_at, of.address, of.operator),
+        *(of.suspended_until, of.suspended_why, of.deleted_at),
+    ).order_by(of.sender)
+
+
+# To build a query takes longer than a small database needs to answer it.
+_NUMBERS = sa.select(schema.numbers)
+_DEVICES = sa.select(schema.devices).order_by(schema.devices.c.id)
+_MARKS = sa.select(schema.marks)
+_DECIDED = sa.select(schema.decided.c.session, schema.decided.c.gateway, schema.decided.c.no)
+_MENTIONS = sa.select(schema.mentions).order_by(schema.mentions.c.seq)
+_ROOMS = _rooms_with_heads()
+_RESTRICTIONS = sa.select(schema.restrictions)
+_INVITES = sa.select(schema.invites)
+_SESSIONS = _living_sessions()
+_MEMBERS = sa.select(schema.members)
+_BLOCKS = sa.select(schema.blocks)
+_ACCOUNTS = _accounts()
+_GUESTS = _guests()
+
+
 def load(connection: sa.Connection, now: float) -> State:
     """Rooms with their heads, people with their rooms, and living sessions."""
-    numbers = connection.execute(sa.select(schema.numbers)).one()
+    numbers = connection.execute(_NUMBERS).one()
     state = State(epoch=numbers.epoch)
     state.next_session = numbers.next_session
     state.next_sender = numbers.next_sender
@@ -45,78 +105,53 @@ def load(connection: sa.Connection, now: float) -> State:
     _load_people(connection, state, sessions)
     for session in sessions:
         state.put_session(session, now)
-    for device in connection.execute(sa.select(schema.devices).order_by(schema.devices.c.id)):
+    for device in connection.execute(_DEVICES):
         state.put_device(Device(*device))
-    for sender, room, seq, messages in connection.execute(sa.select(schema.marks)):
+    for sender, room, seq, messages in connection.execute(_MARKS):
         state.marks[sender, room] = Mark(seq, messages)
-    decided = schema.decided.c
-    for session, gateway, no in connection.execute(
-        sa.select(decided.session, decided.gateway, decided.no)
-    ):
+    for session, gateway, no in connection.execute(_DECIDED):
         state.decided[session] = Decided(gateway, no)
     unread: dict[tuple[int, int], list[int]] = defaultdict(list)
-    mentions = schema.mentions
-    for sender, room, seq in connection.execute(sa.select(mentions).order_by(mentions.c.seq)):
+    for sender, room, seq in connection.execute(_MENTIONS):
         unread[sender, room].append(seq)
     state.mentions = {key: tuple(numbers) for key, numbers in unread.items()}
     return state
 
 
 def _load_rooms(connection: sa.Connection, state: State) -> None:
-    rooms, events = schema.rooms, schema.events
-    # A room's head is its last entry: nothing else has to be written when something is said.
-    last = sa.select(sa.func.max(events.c.seq)).where(events.c.room == rooms.c.id).scalar_subquery()
-    heads = sa.select(rooms, last.label("head"))
-    found = heads.subquery()
-    query = sa.select(found, events.c.count.label("messages")).outerjoin(
-        events, sa.and_(events.c.room == found.c.id, events.c.seq == found.c.head)
-    )
-    for row in connection.execute(query):
+    for id, name, key, kind, title, first, closed_at, head, count in connection.execute(_ROOMS):
         room = Room(
-            row.id,
-            row.name,
-            row.name_key or "",
-            kind=RoomKind(row.kind),
-            title=row.title,
-            head=row.head or 0,
-            first=row.first,
-            count=row.messages or 0,
+            id,
+            name,
+            key or "",
+            kind=RoomKind(kind),
+            title=title,
+            head=head or 0,
+            first=first,
+            count=count or 0,
         )
         state.rooms[room.id] = room
         state.events += room.head
-        room.closed = row.closed_at > 0
+        room.closed = closed_at > 0
         if not room.closed:
             state.room_keys[room.key] = room.id
         if room.kind is RoomKind.DIRECT:
             state.add_talk(room)
     listed = (id for id in state.room_keys.values() if state.rooms[id].kind is not RoomKind.DIRECT)
     state.directory = sorted(state.rooms[id].key for id in listed)
-    for room_id, kind, sender, *rest in connection.execute(sa.select(schema.restrictions)):
+    for room_id, kind, sender, *rest in connection.execute(_RESTRICTIONS):
         restriction = Restriction(kind, sender, *rest)
         state.put_restriction(state.rooms[room_id], (kind, sender), restriction)
-    for room_id, sender, *rest in connection.execute(sa.select(schema.invites)):
+    for room_id, sender, *rest in connection.execute(_INVITES):
         state.put_invite(state.rooms[room_id], sender, Invite(*rest))
 
 
 def _load_sessions(connection: sa.Connection) -> list[Session]:
-    table = schema.sessions
-    query = sa.select(table).where(table.c.presence < int(Presence.OVER)).order_by(table.c.id)
     return [
-        Session(
-            row.id,
-            row.sender,
-            row.visible,
-            row.generation,
-            row.gateway,
-            row.token,
-            Presence(row.presence),
-            row.agent,
-            row.address,
-            row.device,
-            row.state,
-            row.away,
+        Session(id, sender, visible, generation, gateway, token, Presence(presence), *others)
+        for id, sender, visible, generation, gateway, token, presence, *others in (
+            connection.execute(_SESSIONS)
         )
-        for row in connection.execute(query)
     ]
 
 
@@ -125,7 +160,7 @@ def _load_people(connection: sa.Connection, state: State, sessions: Iterable[Ses
     for session in sessions:
         of_person[session.sender].append(session)
     rooms: dict[int, list[int]] = defaultdict(list)
-    for room, sender, rank in connection.execute(sa.select(schema.members)):
+    for room, sender, rank in connection.execute(_MEMBERS):
         if rank == Rank.FORMER:
             state.rooms[room].former.add(sender)
             continue
@@ -133,7 +168,7 @@ def _load_people(connection: sa.Connection, state: State, sessions: Iterable[Ses
         if rank > Rank.MEMBER:
             state.rooms[room].ranks[sender] = Rank(rank)
     blocked: dict[int, list[int]] = defaultdict(list)
-    for sender, other in connection.execute(sa.select(schema.blocks)):
+    for sender, other in connection.execute(_BLOCKS):
         blocked[sender].append(other)
 
     def take(sender: int, name: str, key: str, account: Account | None) -> None:
@@ -153,29 +188,11 @@ def _load_people(connection: sa.Connection, state: State, sessions: Iterable[Ses
             )
         )
 
-    # In the order of entry, which is that of the rosters.
-    table = schema.accounts
-    for row in connection.execute(sa.select(table).order_by(table.c.sender)):
-        account = Account(
-            row.password,
-            row.made_at,
-            row.address,
-            row.operator,
-            row.suspended_until,
-            row.suspended_why,
-            row.deleted_at,
-        )
-        take(row.sender, row.name, row.name_key, account)
-    for id, sender, name, key in _guests(connection):
+    for sender, name, key, *account in connection.execute(_ACCOUNTS):
+        take(sender, name, key, Account(*account))
+    for id, sender, name, key in connection.execute(_GUESTS):
         if sender not in state.people and id in (each.id for each in of_person[sender]):
             take(sender, name, key, None)
-
-
-def _guests(connection: sa.Connection) -> Iterable[tuple[int, int, str, str]]:
-    table = schema.sessions
-    query = sa.select(table.c.id, table.c.sender, table.c.name, table.c.name_key)
-    found = connection.execute(query.where(table.c.name_key.is_not(None)).order_by(table.c.id))
-    return [(row.id, row.sender, row.name, row.name_key) for row in found]
 
 
 def is_behind(state: State, noted: Note, highest_term: int) -> bool:

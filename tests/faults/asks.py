@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 from tests.faults.history import Answered, AnyRecord, Asked, Client, Kept, Refused, Unknown
 
@@ -28,6 +30,8 @@ ENTRY_OF = {
 }
 # Whose texts nobody uses twice: an entry with one is that request.
 TELLING = frozenset({"say", "edit", "topic", "kick", "ban", "mute"})
+_TAKEN = frozenset({Client, Asked, Answered, Refused, Unknown, Kept})
+R = TypeVar("R", bound=AnyRecord)
 OP_OF = {kind: op for op, kind in ENTRY_OF.items()}
 
 
@@ -100,8 +104,12 @@ class Index:
         self.asks: dict[str, Ask] = {}
         self.clients: dict[str, Client] = {}
         self.kept: dict[str, list[Kept]] = {}
+        self._kinds: dict[type, list[Any]] = defaultdict(list)
         for record in records:
-            self._take(record)
+            kind = type(record)
+            self._kinds[kind].append(record)
+            if kind in _TAKEN:
+                self._take(record)
         self.closings: dict[str, list[Ask]] = {}
         for ask in self.asks.values():
             if ask.op == "close" and ask.may_be_done and ask.room not in self.kept:
@@ -147,6 +155,10 @@ class Index:
                 self.asks[record.id].unknown.append(record)
             case Kept():
                 self.kept.setdefault(record.room, []).append(record)
+
+    def of_kind(self, kind: type[R]) -> Sequence[R]:
+        """The records of one kind, in the order in which they were noted."""
+        return self._kinds.get(kind, ())
 
     def entry(self, room: str, seq: int) -> Kept | None:
         """What is kept under a number."""

@@ -35,33 +35,35 @@ def check(records: Sequence[AnyRecord], *, heal_within: float = HEAL_WITHIN) -> 
     findings = Findings()
     index = Index(records)
     check_logs(index, findings)
-    check_names(index, records, findings)
-    check_orders(index, records, findings)
-    check_closed(index, records, findings)
+    check_names(index, findings)
+    check_orders(index, findings)
+    if index.closed:
+        check_closed(index, records, findings)
     Readers(index, records, findings).check(records)
-    for record in records:
-        if isinstance(record, Standing) and record.mine != record.true:
-            text = f"{record.client} has {record.mine}, the owner {record.true}"
-            findings.add("standing", record.room, text)
-        elif isinstance(record, Roster) and sorted(record.shown) != sorted(record.true):
-            missing = sorted(set(record.true) - set(record.shown))
-            more = sorted(set(record.shown) - set(record.true))
-            text = f"{record.gateway} lacks {missing} and has {more} too many"
-            findings.add("roster", record.room, text)
+    for standing in index.of_kind(Standing):
+        if standing.mine != standing.true:
+            text = f"{standing.client} has {standing.mine}, the owner {standing.true}"
+            findings.add("standing", standing.room, text)
+    for roster in index.of_kind(Roster):
+        if sorted(roster.shown) != sorted(roster.true):
+            missing = sorted(set(roster.true) - set(roster.shown))
+            more = sorted(set(roster.shown) - set(roster.true))
+            text = f"{roster.gateway} lacks {missing} and has {more} too many"
+            findings.add("roster", roster.room, text)
     latency = Latency(index, records)
     latency.check(findings, heal_within)
     answered, shown = latency.percentiles()
     return Verdict(
         findings=findings.all,
         found=dict(findings.counts),
-        counts=_counts(index, records),
+        counts=_counts(index),
         answered=answered,
         shown=shown,
         healed_within=latency.healed_within(),
     )
 
 
-def _counts(index: Index, records: Sequence[AnyRecord]) -> dict[str, int]:
+def _counts(index: Index) -> dict[str, int]:
     asks = index.asks.values()
     return {
         "asked": len(asks),
@@ -69,11 +71,11 @@ def _counts(index: Index, records: Sequence[AnyRecord]) -> dict[str, int]:
         "refused": sum(bool(ask.refused) for ask in asks),
         "unknown": sum(bool(ask.unknown) and not ask.answers for ask in asks),
         "asked again": sum(ask.times - 1 for ask in asks),
-        "shown": sum(isinstance(record, Shown) for record in records),
-        "kept": sum(isinstance(record, Kept) for record in records),
+        "shown": len(index.of_kind(Shown)),
+        "kept": len(index.of_kind(Kept)),
         "clients": len(index.clients),
         "rooms": len(index.log),
-        "faults": sum(isinstance(record, Fault) for record in records),
+        "faults": len(index.of_kind(Fault)),
     }
 
 

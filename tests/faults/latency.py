@@ -17,7 +17,7 @@ class Latency:
 
     def __init__(self, index: Index, records: Sequence[AnyRecord]) -> None:
         self._asks = list(index.asks.values())
-        phases = [(each.at, each.name) for each in records if isinstance(each, Phase)]
+        phases = [(each.at, each.name) for each in index.of_kind(Phase)]
         self._phase_at = [at for at, _ in phases]
         self._phase_names = [name for _, name in phases]
         self._end = max((record.at for record in records), default=0.0)

@@ -6,10 +6,10 @@ and operators of the cluster may do more than their role in a room lets them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from tests.faults.asks import Index
-from tests.faults.history import AnyRecord, Kept, Room, Told
+from tests.faults.history import Kept, Room, Told
 from tests.faults.membership import turns
 from tests.faults.verdict import Findings
 
@@ -95,11 +95,11 @@ class Order:
             self.kept_out.pop(("ban" if kind == "unbanned" else "mute", whom), None)
 
 
-def check_orders(index: Index, records: Sequence[AnyRecord], findings: Findings) -> None:
+def check_orders(index: Index, findings: Findings) -> None:
     """Each room's log, and what was told of it in the end."""
     operators = [each.sender for each in index.clients.values() if each.operator]
     orders: dict[str, Order] = {}
-    private = {each.room: each.private for each in records if isinstance(each, Room)}
+    private = {each.room: each.private for each in index.of_kind(Room)}
     for room in index.log:
         entries = index.in_order(room)
         order = orders[room] = Order(operators)
@@ -111,7 +111,7 @@ def check_orders(index: Index, records: Sequence[AnyRecord], findings: Findings)
                 text = f"{entry.seq} {entry.kind} {entry.text!r}: {entry.sender} {why}"
                 findings.add("not_allowed", room, text)
             order.apply(entry)
-    told = [each for each in records if isinstance(each, Told) and each.room in orders]
+    told = [each for each in index.of_kind(Told) if each.room in orders]
     for each in sorted(told, key=lambda each: not each.fresh):
         _check_told(each, orders[each.room], findings)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from tests.faults.asks import Ask, Index
-from tests.faults.history import AnyRecord, Kept, Told
+from tests.faults.history import Kept, Told
 from tests.faults.membership import Span, stays
 from tests.faults.verdict import Findings
 
 
-def check_names(index: Index, records: Iterable[AnyRecord], findings: Findings) -> None:
+def check_names(index: Index, findings: Findings) -> None:
     """Everything that can be said of names."""
     asked: dict[int, dict[str, Ask]] = {}
     for ask in index.asks.values():
@@ -29,7 +29,7 @@ def check_names(index: Index, records: Iterable[AnyRecord], findings: Findings) 
     _check_one_order(taken, findings)
     for room, senders in taken.items():
         _check_kept(room, senders, asked, index, findings)
-    _check_told([each for each in records if isinstance(each, Told)], index, asked, findings)
+    _check_told(index.of_kind(Told), index, asked, findings)
 
 
 def _check_entries(
@@ -107,7 +107,7 @@ class _Times:
 
 
 def _check_told(
-    told: list[Told], index: Index, asked: dict[int, dict[str, Ask]], findings: Findings
+    told: Sequence[Told], index: Index, asked: dict[int, dict[str, Ask]], findings: Findings
 ) -> None:
     """Everybody has one name, by which all know them; and it is theirs alone."""
     true: dict[int, str] = {}
