@@ -271,4 +271,17 @@ BREAKAGES: tuple[Breakage, ...] = (
         ),
         (_pytest("tests/unit/hubbub/test_settings.py"), _pytest("tests/unit/hubbub/test_bus.py")),
     ),
+    Breakage(
+        "look_all_the_time",
+        9,
+        "a gateway looks a thousand times a second whether something is to be repeated",
+        (
+            Edit(
+                "gateway/hub.py",
+                "call_later(BUSY_TICK if self._is_busy() else TICK, self._tick)",
+                "call_later(0.001, self._tick)",
+            ),
+        ),
+        (("bench.idle", "--seconds", "10"),),
+    ),
 )

@@ -22,7 +22,7 @@ def record(section: str, name: str, result: dict[str, object]) -> None:
     """Keep a result, in the place of the one before; with its day and the commit it was got with.
 
     Args:
-        section: runs, simulation, power, fuzz, soak or breakages.
+        section: runs, simulation, power, fuzz, soak, idle or breakages.
         name: which of them.
         result: plain data.
     """

@@ -28,12 +28,12 @@ def test_every_test_that_is_named_is_there() -> None:
     ] == []
 
 
-def test_something_is_on_record_for_every_trial_but_the_measured_one() -> None:
+def test_something_is_on_record_for_every_trial() -> None:
     kept = load()
     missing = [
         trial.where
-        for number, trials in generate_reliability.TRIALS.items()
+        for trials in generate_reliability.TRIALS.values()
         for trial in trials
-        if number != 9 and not trial.tried(kept).times
+        if not trial.tried(kept).times
     ]
     assert missing == []
