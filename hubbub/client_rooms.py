@@ -231,6 +231,13 @@ class Rooms(RoomIndex):
         if not room.leaving:
             self._notice(RoomLost(self.directs.shown(room.name), why))
 
+    def lose_name(self, name: str) -> bool:
+        """Another room has the name of one that one was in; whether there was one."""
+        room = self.find(name)
+        if room is not None:
+            self._drop(room, OTHER)
+        return room is not None
+
     def take_epoch(self, epoch: int) -> None:
         """A server's answer names the numbering; on a new one every cursor is void."""
         if not epoch or epoch == self.epoch:

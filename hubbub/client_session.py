@@ -147,9 +147,11 @@ class Session:
     def _greeting_refused(self, error: Refused) -> None:
         now = self._loop.time()
         if isinstance(error, EpochChanged):
-            if error.epoch == self.rooms.epoch:
-                self.rooms.epoch = -1  # above the head: what we hold is not from this log
-            self.rooms.take_epoch(error.epoch)
+            if error.epoch != self.rooms.epoch:
+                self.rooms.take_epoch(error.epoch)
+            elif not self.rooms.lose_name(error.room):
+                self.rooms.epoch = -1  # above a head: what we hold is not from this log
+                self.rooms.take_epoch(error.epoch)
         elif error.code == Code.EXPIRED:
             self.who.expired()
         elif error.code == Code.NAME_TAKEN and self._dialing.in_doubt:

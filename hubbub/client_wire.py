@@ -100,7 +100,7 @@ def to_exception(error: Error) -> Refused:
     if error.code == Code.UNKNOWN:
         return OutcomeUnknown(error.text)
     if error.code == Code.EPOCH_CHANGED:
-        return EpochChanged(error.text, error.epoch, error.head)
+        return EpochChanged(error.text, error.epoch, error.head, error.room)
     try:
         code = Code(error.code)
     except ValueError:  # of a newer server

@@ -100,12 +100,16 @@ class OutcomeUnknown(Refused):
 
 
 class EpochChanged(Refused):
-    """The cursor belongs to another numbering; `epoch` and `head` are those of today."""
+    """The cursor belongs to another numbering; `epoch` and `head` are those of today.
 
-    def __init__(self, text: str, epoch: int, head: int) -> None:
+    `room`: whose cursor is above its head, where that is why; then another room has its name now.
+    """
+
+    def __init__(self, text: str, epoch: int, head: int, room: str = "") -> None:
         super().__init__(Code.EPOCH_CHANGED, text)
         self.epoch = epoch
         self.head = head
+        self.room = room
 
 
 class Unreachable(HubbubError):

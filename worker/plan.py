@@ -277,9 +277,9 @@ class Plan:
 
     def refuse(self, task: Task, refused: Refused) -> None:
         """Answer that it was not done. Not kept: asked again, it may be possible."""
-        epoch, head = 0, 0
+        epoch, head, room = 0, 0, ""
         if isinstance(refused, EpochChanged):
-            epoch, head = refused.epoch, refused.head
+            epoch, head, room = refused.epoch, refused.head, refused.room
         error = Error(
             refused.code,
             refused.text,
@@ -287,6 +287,7 @@ class Plan:
             retry_after=refused.retry_after,
             epoch=epoch,
             head=head,
+            room=room,
         )
         self.answers.append(Answered(task, Answer(task.ask.no, error), True))
         self.refused.add(task.ask.session)

@@ -109,7 +109,7 @@ def resume(plan: Plan, task: Task, frame: Resume) -> None:
             continue
         if cursor > (head := plan.room(found).head):
             text = f"the cursor of {name} is above its head"
-            raise EpochChanged(text, plan.state.epoch, head)
+            raise EpochChanged(text, plan.state.epoch, head, name)
     back(plan, session, task, session.token, frame.agent)
     welcome(plan, task, session.id, frame.token)
 

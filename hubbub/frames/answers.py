@@ -169,6 +169,7 @@ class Error(Frame, frozen=True):
     retry_after: Wait | None = None  # seconds
     epoch: int = 0  # with `epoch_changed`: today's
     head: int = 0  # with `epoch_changed`: today's
+    room: str = ""  # with `epoch_changed` to `resume`: whose cursor is above its head
 
 
 class Roster(Frame, frozen=True):

@@ -313,6 +313,40 @@ async def test_after_a_new_numbering_rooms_that_the_old_copy_lacks_are_joined_ag
         assert (await next_of(client, Message)).seq == 2
 
 
+async def test_a_room_whose_name_another_has_is_lost_and_the_others_go_on() -> None:
+    """While one was away it was closed, and another device has entered the new one."""
+
+    async def first(peer: Peer) -> None:
+        await greet(peer, room_state(head=3), room_state("den", head=9))
+        peer.cut()
+
+    async def another(peer: Peer) -> None:
+        resume = await peer.expect("resume")
+        assert resume["rooms"] == {"lobby": 3, "den": 9}
+        peer.refuse(resume, "epoch_changed", epoch=7, head=1, room="den")
+        await peer.gone()
+
+    async def second(peer: Peer) -> None:
+        resume = await peer.expect("resume")
+        assert resume["rooms"] == {"lobby": 3}
+        peer.welcome(resume, sender=3, rooms=[room_state(head=3), room_state("den", head=1)])
+        peer.message(4)
+        peer.message(2, room="den")
+        await peer.answer_pings()
+
+    async with radha(first, another, second) as (client, _):
+        seen = [await anext(client) for _ in range(6)]
+        assert [(type(one).__name__, getattr(one, "room", "")) for one in seen] == [
+            ("Disconnected", ""),
+            ("RoomLost", "den"),
+            ("Joined", "den"),
+            ("Reconnected", ""),
+            ("Message", "lobby"),
+            ("Message", "den"),
+        ]
+        assert seen[1] == hubbub.RoomLost("den", "another room has its name now")
+
+
 async def test_joining_a_room_one_is_in_already_reaches_back_to_the_given_number() -> None:
     """With `since` those above that number arrive, each once, whatever came meanwhile."""
 

@@ -7,7 +7,7 @@ import os
 from hypothesis import given, settings, strategies as st
 
 from hubbub import frames
-from hubbub.frames import Bye, Join, Ok, PeerList, Peers, Resume, Say, Welcome
+from hubbub.frames import Bye, Error, Join, Ok, PeerList, Peers, Resume, Say, Welcome
 from hubbub.wire import Kind, Lost, Sync, rooms_digest
 from tests.unit.worker.world import Person, World, code_of
 from worker.lookups import GatewayGone, Syncing, TimePassed
@@ -141,6 +141,17 @@ def test_a_resume_with_cursors_of_another_numbering_is_refused() -> None:
         frame = Resume(0, os.urandom(16), alice.token, epoch, {"Lobby": cursor})
         assert code_of(world.ask(frame)) == "epoch_changed"
     assert resumed(world, alice, epoch=7, rooms={"Lobby": 1}).name == "alice"
+
+
+def test_a_resume_with_a_cursor_above_the_head_is_told_of_which_room() -> None:
+    """So that a client forgets the room whose name another has now, and no other."""
+    world = World()
+    alice = world.person("alice", "lobby", "den")
+    world.say(alice, "lobby", "x")
+    frame = Resume(0, os.urandom(16), alice.token, 7, {"lobby": 1, "Den": 1})
+    reply = world.ask(frame)
+    assert isinstance(reply, Error)
+    assert (reply.code, reply.room, reply.epoch, reply.head) == ("epoch_changed", "Den", 7, 0)
 
 
 def test_a_goodbye_frees_the_name_at_once() -> None:
