@@ -5,7 +5,7 @@ from __future__ import annotations
 from hubbub.limits import Buckets, Limits, kind_of
 from hubbub.settings import Settings
 
-SWEEP_AT = 4096  # people: then those who have asked nothing lately are forgotten
+SWEEP_AT = 256  # people: then those who have asked nothing lately are forgotten
 
 
 class Allowances:

@@ -306,7 +306,8 @@ class Plan:
         self._apply_people()
         for draft in self.drafts.values():
             # After the people: who is a member no longer has no rank to lose.
-            _apply_changes(state, state.rooms[draft.id], draft)
+            if not draft.closed:
+                _apply_changes(state, state.rooms[draft.id], draft)
         state.note_refused(self.refused, self.now)
         for id, device in self.devices.items():
             if device is None:

@@ -91,8 +91,7 @@ class State:
         """Somebody is banned or muted, or no longer."""
         if restriction is not None:
             room.restrictions[key] = restriction
-            if not room.closed:
-                self.restricted.add(room.id)
+            self.restricted.add(room.id)
         elif room.restrictions.pop(key, None) is not None and not room.restrictions:
             self.restricted.discard(room.id)
 
@@ -123,9 +122,13 @@ class State:
             self.talks.setdefault(sender, set()).add(room.id)
 
     def close_room(self, room: Room) -> None:
-        """Its name is free; its log stays."""
+        """Its name is free; its log stays. Who was, may or may not be in it matters no more."""
         room.closed = True
         self.restricted.discard(room.id)
+        for sender in list(room.invites):
+            self.put_invite(room, sender, None)
+        room.restrictions.clear()
+        room.former.clear()
         if self.room_keys.get(room.key) == room.id:
             del self.room_keys[room.key]
             at = bisect.bisect_left(self.directory, room.key)

@@ -43,7 +43,7 @@ from worker.watch import Watch
 
 MOST_WAITING = 50_000  # inputs; gateways repeat what is not taken
 MOST_WAITING_BYTES = 64 * 1024 * 1024
-MOST_OVER = 1000  # sessions that are over and remembered as just opened
+MOST_OVER = 100  # sessions that are over and remembered as just opened
 DEAF_LIMIT = 0.75  # of `request_within`
 LOOK_AFTER = 1.5  # seconds: by then the brokers have told who subscribes
 REPEAT_POSITION = 1.0  # seconds without a batch

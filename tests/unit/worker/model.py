@@ -289,7 +289,13 @@ class Model:
     def _close_if_shut(self, room: Place, who: Somebody) -> None:
         if room.kind == "private" and not room.invited and not room.closed:
             self.note(room, "closed", who)
-            room.closed = True
+            self.close(room)
+
+    def close(self, room: Place) -> None:
+        """“Its name is free”, and nobody can be let in or kept out any more."""
+        room.closed = True
+        for about in (room.invited, room.bans, room.mutes):
+            about.clear()
 
     def mark(self, room: Place, sender: int, seq: int, count: int) -> None:
         """“Read marks are monotonic.”"""

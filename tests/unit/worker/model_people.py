@@ -78,7 +78,7 @@ def close(m: Model, by: Somebody, at: Attached, frame: frames.Close) -> Expected
     if room.kind == "direct":
         raise No("not_allowed")
     seq = m.note(room, "closed", by, text=frame.text)
-    room.closed = True
+    m.close(room)
     for sender in sorted(room.members):
         m.part(room, m.people[sender])
     return ok(m, room, seq)
