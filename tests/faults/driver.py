@@ -39,6 +39,8 @@ HEAL_WITHIN = 10.0  # seconds, times slack: after the last fault everything is a
 GAUGE_EVERY = 5.0  # seconds between readings of a soak
 CALM = 5.0  # seconds before the first fault: what latency is without any
 HEALED = 10.0  # seconds that people go on after the last one
+# A stream that is full soon: how much was said in the last minute is nothing that grows.
+SOAKED: dict[str, Any] = {"stream_bytes": 1024 * 1024}
 NO_LIMITS: dict[str, Any] = {
     "say_rate": 0,
     "change_rate": 0,
@@ -99,7 +101,7 @@ async def run(options: Options, directory: Path) -> Outcome:
         workers=options.workers,
         brokers=options.brokers,
         seed=options.seed,
-        **NO_LIMITS,
+        **(NO_LIMITS | SOAKED if options.soak else NO_LIMITS),
     )
     try:
         await cluster.start()

@@ -15,6 +15,7 @@ ALL = "all"  # everything: nothing else is done meanwhile
 ACTIVE = "the active worker"
 ROLLING = 30.0  # seconds that are set aside for a rolling restart
 HOUR = 3600.0
+SPARED = 5 / 6  # of a soak, in which some of each kind are not killed
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -157,15 +158,18 @@ class Schedule(msgspec.Struct, frozen=True):
     def soak(cls, seed: int, seconds: float, shape: Shape, every: float = 60.0) -> Schedule:
         """One random kill every so many seconds, and nothing else.
 
-        Growth shows in long lives only. So in the first half the workers and the first gateway are
-        spared, in the second the brokers and the last gateway.
+        Growth shows in long lives only. So the workers, the first gateway and the first broker are
+        spared for most of it, and the last of each for the rest.
         """
         random = Random(seed)
-        spared = {*shape.workers, shape.gateways[0]}, {*shape.brokers, shape.gateways[-1]}
+        spared = (
+            {*shape.workers, shape.gateways[0], shape.brokers[0]},
+            {shape.gateways[-1], shape.brokers[-1]},
+        )
         steps = []
         for n in range(max(0, int(seconds / every - 0.5))):
             at = (n + 0.5) * every
-            spare = spared[at >= seconds / 2]
+            spare = spared[at >= SPARED * seconds]
             target = random.choice([name for name in shape.processes if name not in spare])
             steps.append(Step(at, 0.5, "kill", target))
         return cls(seed, seconds, steps)

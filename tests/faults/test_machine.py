@@ -60,13 +60,12 @@ def test_a_soak_kills_once_a_minute_and_does_nothing_else() -> None:
     assert len(steps) >= 9
 
 
-def test_a_soak_kills_everything_and_of_each_kind_something_lives_for_half_of_it() -> None:
+def test_a_soak_kills_everything_and_of_each_kind_something_lives_for_most_of_it() -> None:
     steps = Schedule.soak(1, 6000, SHAPE).steps
     assert {step.target for step in steps} == {*SHAPE.processes}
+    early = {step.target for step in steps if step.at < 5000}
     for kind in (SHAPE.gateways, SHAPE.brokers, SHAPE.workers):
-        first = {step.target for step in steps if step.at < 3000}
-        second = {step.target for step in steps if step.at > 3000}
-        assert {*kind} - first or {*kind} - second
+        assert {*kind} - early
 
 
 # --- a real cluster -------------------------------------------------------------------------------
