@@ -58,11 +58,15 @@ class Latency:
         return self._phase_names[number - 1] if number else ""
 
     def percentiles(self) -> tuple[dict[str, Percentiles], dict[str, Percentiles]]:
-        """By phase: of ask to answer, and of ask to being shown to others."""
+        """By phase: of ask to answer, and of ask to being shown to others.
+
+        Without those whose outcome was called unknown first: when they are asked again is up to the
+        client, which may do so after half an hour.
+        """
         answered: dict[str, list[float]] = {}
         shown: dict[str, list[float]] = {}
         for ask in self._asks:
-            if ask.answers:
+            if ask.answers and ask.settled == ask.answers[0].at:
                 took = ask.answers[0].at - ask.begun
                 answered.setdefault(self._phase(ask.begun), []).append(took)
         for ask, _, took in self._showings:

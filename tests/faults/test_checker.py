@@ -280,3 +280,19 @@ def test_the_command_reads_a_file_and_ends_with_1_when_something_is_found(
     history.write(path, without(Kept, 1))
     assert checker.main([str(path)]) == 1
     assert "finding: lost: den: say 'two', acknowledged as 2," in capsys.readouterr().out
+
+
+def test_latency_is_told_by_phase_from_ask_to_answer_and_to_showing() -> None:
+    verdict = check(plain())
+    assert {phase: round(one.max, 3) for phase, one in verdict.answered.items()} == {
+        "calm": 0.2,
+        "healing": 0.2,
+    }
+    assert round(verdict.shown["healing"].max, 3) == 0.1  # to the other one
+
+
+def test_what_was_called_unknown_and_asked_again_at_leisure_does_not_count_as_slow() -> None:
+    records = changed(Answered, 0, at=900.0)
+    assert check(records).answered["calm"].max > 800
+    records.insert(8, Unknown(1.15, "a", "01"))
+    assert "calm" not in check(records).answered
