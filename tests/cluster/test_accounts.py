@@ -15,6 +15,7 @@ from hubbub.client_events import ClientEvent
 from hubbub.errors import Code, Refused
 from hubbub.frames import Event, Marked, Message, Parted
 from tests.fixtures import ClusterFactory
+from tests.native import AnsweredError, RawClient
 from tests.support import Cluster, eventually, slack
 
 T = TypeVar("T", bound=ClientEvent)
@@ -273,3 +274,27 @@ async def test_what_is_said_is_found_by_who_may_read_it_alone(cluster: Cluster) 
             await bob.search(f"in:vault {word}")
         async with hubbub.connect(cluster.server()) as guest:
             assert await found(guest, word) == ["lobby"]
+
+
+async def test_who_was_away_while_a_room_was_closed_is_told_which_name_is_another_rooms(
+    cluster: Cluster,
+) -> None:
+    await registered(cluster, "alice", "root")
+    async with logged_in(cluster, "root", 1) as root, logged_in(cluster, "alice", 1) as desk:
+        phone = await RawClient.connect(cluster.address(0))
+        phone.welcome = await phone.ask("login", id=os.urandom(16), name="alice", password=PASSWORD)
+        for room in ("lobby", "den"):
+            await phone.join(room)
+            await phone.say(room, "hello")
+        phone.abort()
+        await root.promote("root", key=operator_key(cluster))
+        await root.close_room("den")
+        await until(desk, Parted)
+        await desk.join("den")
+        with pytest.raises(AnsweredError) as caught:
+            await phone.resume(cluster.address(0), lobby=2, den=2)
+        told = caught.value.frame
+        assert (told["code"], told["room"]) == ("epoch_changed", "den")
+        resumed = await phone.resume(cluster.address(0), lobby=2)
+        assert {each["room"] for each in resumed.welcome["rooms"]} == {"lobby", "den"}
+        await resumed.close()
