@@ -67,10 +67,13 @@ async def eventually(check: Callable[[], Any], within: float = 5.0, *, what: str
         await asyncio.sleep(0.01)  # poll
 
 
-async def passing(seconds: float) -> None:
-    """Let time pass that a rule names: an outage lasts so long, a line would have come by now."""
-    end = time.monotonic() + slack(seconds)
-    await eventually(lambda: time.monotonic() >= end, 2 * seconds)
+async def passing(seconds: float, grace: float = 0.0) -> None:
+    """Let time pass that a rule names: an outage lasts so long, a line would come after so long.
+
+    `grace`: what a machine may take more for it, in seconds; stretched on a slow one.
+    """
+    end = time.monotonic() + seconds + slack(grace)
+    await eventually(lambda: time.monotonic() >= end, 2 * (seconds + grace) + 1)
 
 
 def clean_environment(**settings: object) -> dict[str, str]:

@@ -59,7 +59,7 @@ async def test_clients_of_a_killed_gateway_resume_elsewhere_and_nothing_is_lost(
         slowest = max(talker.resumed_at[0] for talker in there) - killed
         assert slowest < slack(3)
         names = {talker.client.name for talker in there}
-        await passing(6)  # "left" would be shown after five, were it to come
+        await passing(5, 1)  # "left" would be shown after five, were it to come
         for talker in swarm.talkers:
             assert not [each for each in talker.presences if each in {(n, "left") for n in names}]
 

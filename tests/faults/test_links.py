@@ -206,7 +206,7 @@ async def test_a_link_that_is_silent_one_way_carries_the_other(
     for end in ends:
         end.send(b"word")
     await ends[silent].gets(b"word")
-    await passing(SILENCE)
+    await passing(0, SILENCE)
     assert ends[1 - silent].received == b""
     await carried.link.heal()
     await ends[1 - silent].gets(b"word")
@@ -220,7 +220,7 @@ async def test_a_silent_link_accepts_connections_that_the_server_hears_of_when_i
     new = await carried.connect()
     for end in (old, old_server, new):
         end.send(b"word")
-    await passing(SILENCE)
+    await passing(0, SILENCE)
     assert len(carried.accepted) == 1
     assert old.received + old_server.received == b""
     assert not any(end.has_ended() for end in (old, old_server, new))
@@ -237,7 +237,7 @@ async def test_a_silent_link_is_as_silent_about_the_end_of_a_connection(carried:
     server.transport.abort()
     for _ in range(3):  # carried to where nobody is any more, whose reset is on its way
         client.send(b"word")
-        await passing(SILENCE / 3)
+        await passing(0, SILENCE / 3)
     assert not client.has_ended()
     await carried.link.heal()
     await eventually(client.has_ended)
@@ -259,7 +259,7 @@ async def test_a_silent_link_keeps_no_more_than_a_buffer_and_loses_nothing(
     data = bytes(range(256)) * 2**17  # 32 MiB
     before = carried_memory(carried)
     client.send(data)
-    await passing(SILENCE)
+    await passing(0, SILENCE)
     assert client.transport.get_write_buffer_size() > len(data) // 2
     assert carried_memory(carried) - before < 16 * BUFFER
     await carried.link.heal()
@@ -278,7 +278,7 @@ async def test_a_reader_that_stops_stops_the_sender_and_not_the_proxys_memory(
     data = bytes(range(256)) * 2**17
     before = carried_memory(carried)
     server.send(data)
-    await passing(SILENCE)
+    await passing(0, SILENCE)
     assert server.transport.get_write_buffer_size() > len(data) // 2
     assert carried_memory(carried) - before < 16 * BUFFER
     client.transport.resume_reading()
