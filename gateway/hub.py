@@ -287,6 +287,7 @@ class Hub:
             self._next_second = now + TICK - BUSY_TICK / 2
             self.clock = now
             self._say_alive()
+            self._stream.second()
             self._keeper.second(now)
             if oldest is not None and now - oldest > LATE:
                 self._keeper.reassure()

@@ -13,6 +13,7 @@ from hubbub.wire import Item, Kind, StreamBatch, peek_stream, unpack_stream
 HELD_BYTES = 8 * 1024 * 1024  # of batches that came too early; what is beyond is asked for again
 RECENT_BYTES = 4 * 1024 * 1024  # of batches kept for replay
 RECENT_BATCHES = 500  # ten seconds of a busy stream
+RECENT_SECONDS = 30  # of a quiet one: no answer that reaches back further is waited for
 _EVERYBODY = (False, 0)
 _OF_SESSIONS = (Kind.SESSION_OVER, Kind.SESSION_RENAMED)  # their `sender` is a session
 
@@ -75,6 +76,7 @@ class Stream:
         self._held_bytes = 0
         self._recent: deque[_Kept] = deque()
         self._recent_bytes = 0
+        self._seconds: deque[int] = deque(maxlen=RECENT_SECONDS)  # positions, one a second
         self._repeats: Repeats | None = None
         self._asked = 0  # up to here, when a gap was last asked for
 
@@ -103,6 +105,7 @@ class Stream:
         self.position = position
         self._recent.clear()
         self._recent_bytes = 0
+        self._seconds.clear()
         for early in [at for at in self._held if at <= position]:
             self._held_bytes -= len(self._held.pop(early))
         return self._release()
@@ -125,6 +128,13 @@ class Stream:
             return [batch, *self._release()] if self._held else [batch]
         self._hold(position, data[offset:])
         return []
+
+    def second(self) -> None:
+        """Another second has passed: let go of what was delivered long ago."""
+        if len(self._seconds) == RECENT_SECONDS:
+            while self._recent and self._recent[0].position <= self._seconds[0]:
+                self._forget_oldest()
+        self._seconds.append(self.position)
 
     def see_position(self, position: int) -> None:
         """Note a position that the owner speaks of."""
@@ -200,10 +210,13 @@ class Stream:
         self._recent.append(_Kept(batch, size))
         self._recent_bytes += size
         while self._recent_bytes > RECENT_BYTES or len(self._recent) > RECENT_BATCHES:
-            self._recent_bytes -= self._recent.popleft().size
+            self._forget_oldest()
         if self.position >= self._asked:
             self._repeats = None  # what was asked for is here: another gap is another question
         return batch
+
+    def _forget_oldest(self) -> None:
+        self._recent_bytes -= self._recent.popleft().size
 
     def _release(self) -> list[StreamBatch]:
         batches = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +26,7 @@ KEEP_OVER = 24 * 3600 * 1000  # ms
 PRUNE_AT_ONCE = 1000  # rows looked at in one step
 CHECKPOINT_PAGES = 4000  # 16 MiB of log, then it is copied into the database by the next commit
 LOCKED_WITHIN = 5.0  # seconds
-LOOK_UP_AT_ONCE = 400  # keys in one SELECT; SQLite takes 999 parameters everywhere
+LOOK_UP_AT_ONCE = 256  # keys in one SELECT; SQLite takes 999 parameters everywhere
 
 _LOOK_UP = (
     "SELECT d.sender, d.id, d.digest, d.at, d.room, d.seq FROM (VALUES {}) AS k JOIN done AS d"
@@ -42,6 +43,11 @@ _AFTER = _ENTRIES + "> ? ORDER BY seq LIMIT ?"
 _BEFORE = _ENTRIES + "< ? ORDER BY seq DESC LIMIT ?"
 _REACTION = "SELECT 1 FROM reactions WHERE room = ? AND seq = ? AND sender = ? AND reaction = ?"
 INDEX_AT_ONCE = 200  # messages, in a step of its own between turns
+
+
+@functools.cache
+def _look_up_query(keys: int) -> str:
+    return _LOOK_UP.format(",".join(["(?,?)"] * keys))
 
 
 class TurnFailedError(HubbubError):
@@ -194,10 +200,11 @@ class Store:
         found: dict[tuple[int, bytes], Done] = {}
         for begin in range(0, len(keys), LOOK_UP_AT_ONCE):
             some = keys[begin : begin + LOOK_UP_AT_ONCE]
-            marks = ",".join(["(?,?)"] * len(some))
-            query = _LOOK_UP.format(marks)
+            # A few sizes of query, so that SQLite prepares and keeps few.
+            size = 1 << (len(some) - 1).bit_length()
             values = [value for key in some for value in key]
-            for sender, id, *rest in self._raw.execute(query, values):
+            values += some[-1] * (size - len(some))
+            for sender, id, *rest in self._raw.execute(_look_up_query(size), values):
                 found[sender, id] = Done(*rest)
         return found
 

@@ -7,7 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from gateway.stream import HELD_BYTES, Stream
+from gateway.stream import HELD_BYTES, RECENT_SECONDS, Stream
 from hubbub.errors import RemoteProtocolError
 from hubbub.wire import Item, Kind, pack_stream
 
@@ -138,6 +138,25 @@ def test_a_replay_gives_all_of_a_room_above_a_position_or_says_that_it_cannot(
     else:
         assert [item.seq for item in replay] == list(range(after + 1, 42))
         assert list(stream.replay(6, after) or ()) == []
+
+
+def test_what_was_delivered_long_ago_is_let_go_of_however_little_comes() -> None:
+    """A crowd that has left would fill the gateway for as long as nothing else happens."""
+    stream = begun(0)
+    for position in range(1, 11):
+        stream.offer(batch(position), 0)
+    for _ in range(RECENT_SECONDS):
+        stream.second()
+        assert [item.seq for item in stream.replay(5, 7) or ()] == [8, 9, 10]
+    stream.offer(batch(11), 0)
+    stream.second()
+    assert stream.replay(5, 9) is None
+    assert [item.seq for item in stream.replay(5, 10) or ()] == [11]
+    assert list(stream.replay(5, 11) or ()) == []
+    stream.begin(3)  # of another term: its positions may be lower
+    stream.offer(batch(4), 0)
+    stream.second()
+    assert [item.seq for item in stream.replay(5, 3) or ()] == [4]
 
 
 def test_what_concerns_one_person_is_found_again_with_its_place() -> None:

@@ -229,6 +229,20 @@ def refused_then_done(stored: Stored, *, wait: float = 0.0) -> tuple[Person, lis
     return bob, [early, *rest]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 64, 255, 256, 257, 700])
+def test_repeats_are_known_however_many_come_in_one_turn(stored: Stored, size: int) -> None:
+    alice = stored.person("alice", "lobby")
+    says = [Say(0, new(), "lobby", f"line {number}") for number in range(size)]
+    first = [answer.reply for answer in stored.turn(*(stored.task(say, alice) for say in says))]
+    again = stored.reloaded()
+    unknown = Say(0, new(), "lobby", "not said before")
+    tasks = [again.task(say, alice, again=True) for say in [*says[1:], unknown, says[0]]]
+    repeated = [answer.reply for answer in again.turn(*tasks)]
+    assert [*repeated[-1:], *repeated[:-2]] == first
+    assert again.state.rooms[1].head == size + 1
+    again.store.close()
+
+
 def test_a_new_owner_does_not_do_what_was_refused_before_something_else_was_done(
     stored: Stored,
 ) -> None:
