@@ -93,11 +93,12 @@ class Device:
         first: dict[str, int] = {}
         for event in early:
             if isinstance(event, Message | Event):
-                first.setdefault(event.room, event.seq)
+                # By what it is for everybody: of two people one may take another name just now.
+                first.setdefault(self.canonical(event.room), event.seq)
         for room in client.joined:
             view = client.state(room)
             if view is not None:
-                self._enter(room, first.get(room, view.head + 1) - 1)
+                self._enter(room, first.get(self.canonical(room), view.head + 1) - 1)
         for event in early:
             self._take(event)
         self.open.set_result(True)
