@@ -99,6 +99,7 @@ class Connection:
         self._unsure = unsure
         self._marks: dict[str, int] = {}
         self._leaving: Counter[str] = Counter()
+        self._undone: set[str] = set()  # joins answered when the person was out again
         self._comings = 0  # how often the server said by itself that one is in a room
         self._ref = 10**6  # above those that the client itself gives
         self._waiting: dict[int, Callable[[Fields], None]] = {}
@@ -226,9 +227,10 @@ class Connection:
         self._people.fulfilled(self.person, wish, seq, request.id)
         room = frame.get("room", "")
         if wish.op == "join":
-            # An answer without anybody tells of a join that was undone meanwhile.
             if room not in self.cursors and frame.get("members"):
                 self._enter(room, frame.get("head", 0))
+            elif room not in self.cursors:
+                self._undone.add(room)
         elif wish.op == "leave" and room in self.cursors:
             if comings != self._comings:
                 self.abort()  # whether the room was entered again since, it does not say
@@ -256,8 +258,9 @@ class Connection:
                     self._find(f"was told that it joined {room}, where it was")
                 self._enter(room, frame.get("head", 0))
             case "parted":
-                if room not in self.cursors:
+                if room not in self.cursors and room not in self._undone:
                     self._find(f"was told that it parted from {room}, where it was not")
+                self._undone.discard(room)
                 self._out(room, frame.get("why", "parted"))
             case "marked":
                 if frame["mark"] < self._marks.get(room, 0):
