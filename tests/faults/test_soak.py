@@ -329,3 +329,32 @@ def test_what_a_process_holds_is_what_it_has_not_given_back() -> None:
     assert 64 * MIB < with_both - before < 96 * MIB
     del large, small
     assert abs(held_here() - before) < MIB
+
+
+def test_memory_has_longer_to_warm_up_than_what_is_held() -> None:
+    """It is a high-water mark: 2 MiB more within half an hour, and none after that, is no leak."""
+    rising = [
+        _sample(1, age, age, round((22 + 2 * min(age / 1800, 1)) * MIB))
+        for age in range(0, 6000, 5)
+    ]
+    held = [msgspec.structs.replace(one, held=one.memory) for one in rising]
+    says = {one.measure.name: one.slope.per_hour for one in growths(held)}
+    assert abs(says["memory"]) < 0.1
+    assert says["memory held"] > 0.3
+
+
+def test_buffers_that_fill_and_empty_within_a_minute_hide_no_leak_and_are_none() -> None:
+    random = Random(2)
+
+    def slope(leak: float) -> Growth:
+        found = []
+        for age in range(0, 5400, 5):
+            burst = 3 * (random.random() < 0.6)
+            one = _sample(1, age, age, 40 * MIB)
+            held = round((16 + burst + leak * age / 3600) * MIB)
+            found.append(msgspec.structs.replace(one, held=held))
+        return next(one for one in growths(found) if one.measure.name == "memory held")
+
+    assert slope(0).says == "ok"
+    assert abs(slope(0).slope.per_hour) < 0.01
+    assert slope(2).slope.per_hour == pytest.approx(2, abs=0.1)
