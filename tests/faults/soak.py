@@ -32,7 +32,7 @@ MIB = 1024 * 1024
 HOUR = 3600.0  # seconds
 WARM_UP = 900.0  # seconds: caches fill by use
 # The kernel's memory is what was needed at the worst moment, and in the worst places between what
-# stays: that is reached later (22.0 to 23.8 MiB within 38 minutes, and 23.8 for all that follows).
+# stays: that is reached later.
 WARM_UP_OF_MEMORY = 2400.0
 LEAST_SAMPLES = 30  # of one kind, after the warm-up
 LEAST_LIVES = 3  # for the differences between them to mean something
