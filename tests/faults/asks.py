@@ -30,9 +30,9 @@ ENTRY_OF = {
 }
 # Whose texts nobody uses twice: an entry with one is that request.
 TELLING = frozenset({"say", "edit", "topic", "kick", "ban", "mute"})
-_TAKEN = frozenset({Client, Asked, Answered, Refused, Unknown, Kept})
-R = TypeVar("R", bound=AnyRecord)
 OP_OF = {kind: op for op, kind in ENTRY_OF.items()}
+
+R = TypeVar("R", bound=AnyRecord)
 
 
 class Ask:
@@ -101,15 +101,14 @@ class Index:
     """
 
     def __init__(self, records: Iterable[AnyRecord]) -> None:
-        self.asks: dict[str, Ask] = {}
-        self.clients: dict[str, Client] = {}
-        self.kept: dict[str, list[Kept]] = {}
         self._kinds: dict[type, list[Any]] = defaultdict(list)
         for record in records:
-            kind = type(record)
-            self._kinds[kind].append(record)
-            if kind in _TAKEN:
-                self._take(record)
+            self._kinds[type(record)].append(record)
+        self.clients = {client.client: client for client in self.of_kind(Client)}
+        self.asks = self._all_asks()
+        self.kept: dict[str, list[Kept]] = {}
+        for kept in self.of_kind(Kept):
+            self.kept.setdefault(kept.room, []).append(kept)
         self.closings: dict[str, list[Ask]] = {}
         for ask in self.asks.values():
             if ask.op == "close" and ask.may_be_done and ask.room not in self.kept:
@@ -136,25 +135,20 @@ class Index:
                 if numbered[seq].kind == "edited":
                     self.edits.setdefault((room, numbered[seq].of), []).append(numbered[seq])
 
-    def _take(self, record: AnyRecord) -> None:
-        match record:
-            case Client():
-                self.clients[record.client] = record
-            case Asked():
-                ask = self.asks.get(record.id)
-                if ask is None:
-                    sender = self.clients[record.client].sender
-                    self.asks[record.id] = Ask(record, sender)
-                else:
-                    ask.times += 1
-            case Answered():
-                self.asks[record.id].answers.append(record)
-            case Refused():
-                self.asks[record.id].refused.append(record)
-            case Unknown():
-                self.asks[record.id].unknown.append(record)
-            case Kept():
-                self.kept.setdefault(record.room, []).append(record)
+    def _all_asks(self) -> dict[str, Ask]:
+        asks: dict[str, Ask] = {}
+        for asked in self.of_kind(Asked):
+            if asked.id in asks:
+                asks[asked.id].times += 1
+            else:
+                asks[asked.id] = Ask(asked, self.clients[asked.client].sender)
+        for answered in self.of_kind(Answered):
+            asks[answered.id].answers.append(answered)
+        for refused in self.of_kind(Refused):
+            asks[refused.id].refused.append(refused)
+        for unknown in self.of_kind(Unknown):
+            asks[unknown.id].unknown.append(unknown)
+        return asks
 
     def of_kind(self, kind: type[R]) -> Sequence[R]:
         """The records of one kind, in the order in which they were noted."""

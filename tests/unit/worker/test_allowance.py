@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from hubbub.frames import Say
 from hubbub.settings import Settings
 from worker.allowance import SWEEP_AT, Allowances
@@ -25,5 +23,5 @@ def test_whoever_has_to_wait_is_not_forgotten_for_others_that_come() -> None:
     while not (wait := allowances.wait(0, Say, 0.0)):
         pass
     for number in range(1, 5 * SWEEP_AT):
-        allowances.wait(number, Say, random.Random(number).random() * wait / 2)
+        allowances.wait(number, Say, wait * number / (10 * SWEEP_AT))
     assert allowances.wait(0, Say, wait / 2) > 0
