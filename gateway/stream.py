@@ -13,7 +13,7 @@ from hubbub.wire import Item, Kind, StreamBatch, peek_stream, unpack_stream
 HELD_BYTES = 8 * 1024 * 1024  # of batches that came too early; what is beyond is asked for again
 RECENT_BYTES = 4 * 1024 * 1024  # of batches kept for replay
 RECENT_BATCHES = 500  # ten seconds of a busy stream
-RECENT_SECONDS = 30  # of a quiet one: no answer that reaches back further is waited for
+RECENT_SECONDS = 30  # of a quiet one: longer than requests are waited for, unless set otherwise
 _EVERYBODY = (False, 0)
 _OF_SESSIONS = (Kind.SESSION_OVER, Kind.SESSION_RENAMED)  # their `sender` is a session
 
