@@ -47,15 +47,6 @@ def _rooms_with_heads() -> sa.Select[Any]:
     )
 
 
-def _of_open_rooms(table: sa.Table) -> sa.Select[Any]:
-    """Rows about people in rooms, but for those in closed ones, which nobody asks for."""
-    return (
-        sa.select(table)
-        .join(schema.rooms, schema.rooms.c.id == table.c.room)
-        .where(schema.rooms.c.closed_at == 0)
-    )
-
-
 def _living_sessions() -> sa.Select[Any]:
     """In the order of the fields of `Session`."""
     of = schema.sessions.c
@@ -92,10 +83,10 @@ _MARKS = sa.select(schema.marks)
 _DECIDED = sa.select(schema.decided.c.session, schema.decided.c.gateway, schema.decided.c.no)
 _MENTIONS = sa.select(schema.mentions).order_by(schema.mentions.c.seq)
 _ROOMS = _rooms_with_heads()
-_RESTRICTIONS = _of_open_rooms(schema.restrictions)
-_INVITES = _of_open_rooms(schema.invites)
+_RESTRICTIONS = sa.select(schema.restrictions)
+_INVITES = sa.select(schema.invites)
 _SESSIONS = _living_sessions()
-_MEMBERS = _of_open_rooms(schema.members)
+_MEMBERS = sa.select(schema.members)
 _BLOCKS = sa.select(schema.blocks)
 _ACCOUNTS = _accounts()
 _GUESTS = _guests()

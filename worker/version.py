@@ -8,7 +8,7 @@ from pathlib import Path
 from hubbub.errors import ConfigError
 from worker.exits import is_passing
 
-SCHEMA = 4  # the number of the newest step in migrations/
+SCHEMA = 5  # the number of the newest step in migrations/
 DATABASE = "hubbub.db"
 
 

@@ -81,6 +81,12 @@ _PUT_REACTION = (
     "INSERT INTO reactions (room, seq, sender, reaction) VALUES (?,?,?,?)"
     " ON CONFLICT (room, seq, sender, reaction) DO NOTHING"
 )
+# Of a closed room the log is all that anybody may ask for again.
+_FORGET_PEOPLE = (
+    "DELETE FROM members WHERE room = ?",
+    "DELETE FROM restrictions WHERE room = ?",
+    "DELETE FROM invites WHERE room = ?",
+)
 _NUMBERS = "UPDATE numbers SET next_session = ?, next_sender = ?, next_room = ?, next_device = ?"
 
 
@@ -272,6 +278,9 @@ def _write_rooms(raw: sqlite3.Connection, plan: Plan, changed: Iterable[Draft]) 
     for draft in drafts:
         _write_restrictions(raw, draft)
         _write_invites(raw, draft)
+    closed = [(draft.id,) for draft in drafts if draft.closed]
+    for query in _FORGET_PEOPLE:
+        raw.executemany(query, closed)
 
 
 def _write_members(raw: sqlite3.Connection, plan: Plan, drafts: Iterable[Draft]) -> None:

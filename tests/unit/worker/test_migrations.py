@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,34 @@ def test_a_database_of_the_first_schema_keeps_its_people_rooms_and_messages(
     assert hit.body == body
     searcher.close()
     store.close()
+
+
+def test_rooms_that_were_closed_before_lose_their_people_and_the_others_keep_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, upgrade = tmp_path / "a.db", command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, to: upgrade(config, "0004"))
+        migrate(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "INSERT INTO rooms (id, shard, name, name_key, first, made_at, closed_at) VALUES"
+            " (1, 0, 'den', NULL, 1, 1, 5), (2, 0, 'den', 'den', 1, 6, 0)"
+        )
+        for table, row in _PEOPLE_OF_ROOMS.items():
+            places = ",".join("?" * (len(row) + 1))
+            database.executemany(f"INSERT INTO {table} VALUES ({places})", [(1, *row), (2, *row)])
+    migrate(path)
+    with closing(sqlite3.connect(path)) as database:
+        for table in _PEOPLE_OF_ROOMS:
+            assert database.execute(f"SELECT room FROM {table}").fetchall() == [(2,)], table
+
+
+_PEOPLE_OF_ROOMS: dict[str, tuple[int | str, ...]] = {
+    "members": (7, -1),
+    "restrictions": ("ban", 7, "mallory", "op", 1, 0, "", ""),
+    "invites": (7, 1, "op", 1),
+}
 
 
 def test_the_version_is_told_without_loading_what_can_change_it(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -117,6 +118,37 @@ def test_a_closed_rooms_name_can_be_a_new_ones_within_a_turn(stored: Stored) -> 
     assert told(again.state) == told(stored.state)
     assert [room.name for room in again.state.rooms.values() if not room.closed] == ["den"]
     again.store.close()
+
+
+def test_of_a_closed_room_the_log_is_stored_and_nobody_who_was_in_or_kept_out(
+    stored: Stored,
+) -> None:
+    op, bob = stored.account("op", "den", operator=True), stored.account("bob", "den", "lobby")
+    stored.account("carol")
+    stored.person("mallory", "den")
+    gone = stored.account("gone", "den")
+    for frame in (
+        frames.Invite(0, new(), "den", "carol"),
+        frames.Ban(0, new(), "den", "mallory", "why", 60),
+        frames.Mute(0, new(), "den", "bob"),
+    ):
+        assert isinstance(stored.ask(frame, op), Ok)
+    stored.ask(Leave(0, new(), "den"), gone)
+    assert len(_people_of(stored, "den")) >= 6
+    stored.ask(frames.Close(0, new(), "den"), op)
+    assert _people_of(stored, "den") == []
+    assert set(_people_of(stored, "lobby")) == {(bob.sender,)}
+    assert stored.read(1, 0, None, 100)
+
+
+def _people_of(stored: Stored, room: str) -> list[tuple[int]]:
+    """Whom the tables name as in, invited to or kept out of a room, be it open or not."""
+    query = " UNION ALL ".join(
+        f"SELECT sender FROM {table} JOIN rooms ON rooms.id = room WHERE rooms.name = :name"
+        for table in ("members", "invites", "restrictions", "marks", "mentions")
+    )
+    with closing(sqlite3.connect(stored.directory / "hubbub.db")) as database:
+        return database.execute(query, {"name": room}).fetchall()
 
 
 def test_who_came_and_left_within_a_turn_was_there_after_a_restart_too(stored: Stored) -> None:
