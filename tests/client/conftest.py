@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.client import commands
 from tests.support import Cluster
 
 
@@ -29,3 +30,14 @@ def shared() -> Iterator[Cluster]:
 def room(request: pytest.FixtureRequest) -> str:
     """A room that no other test uses."""
     return f"room{zlib.crc32(request.node.name.encode())}"
+
+
+@pytest.fixture
+async def nothing_left_running() -> AsyncIterator[None]:
+    """A failed test leaves nobody behind under a name that the next one needs."""
+    yield
+    while commands.started:
+        process = commands.started.pop()
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
