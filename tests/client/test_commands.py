@@ -84,7 +84,7 @@ async def test_a_file_may_be_the_input(shared: Cluster, room: str, tmp_path: Pat
 
 
 async def test_every_command_does_what_help_says(shared: Cluster, room: str) -> None:
-    """`/join /leave /me /nick /who /rooms /history /quit /help`, `//`; others: test_cli_chat."""
+    """`/join /leave /me /nick /who /rooms /history /quit /help`, `//`; others: chat/."""
     chat = await start(shared, *CHAT, "--room", room)
     expected = [
         ("//slash", "Radha: /slash"),
