@@ -42,7 +42,7 @@ def generate() -> str:
 
 
 def _numbers() -> dict[str, str]:
-    return {name: f"{value:,}" for name, value in vars(frames).items() if name.isupper()}
+    return {name: f"{value:,}" for name, value in vars(frames).items() if isinstance(value, int)}
 
 
 def _answers() -> list[type[Frame]]:

@@ -208,7 +208,7 @@ class NativeProtocol:
 
 
 _TEXTS = ("`$.text`", "`$.reaction`", "`$.password`", "`$.old`", "`$.new`")
-_NAMES = ("`$.room`", "`$.name`", "`$.to`")
+_NAMES = ("`$.room`", "`$.name`", "`$.to`", "`key` in `$.rooms`")
 
 
 # For people, who may have typed it; of a bad frame the program's author is told.

@@ -21,7 +21,7 @@ class Code(enum.StrEnum):
     """The `code` of an `error` frame. `retryable` says whether asking again later can help."""
 
     BAD_FRAME = "bad_frame"  # not a frame of this protocol
-    TOO_LARGE = "too_large"  # a frame, text or page over its limit
+    TOO_LARGE = "too_large"  # a frame as a whole, or a text, over its limit
     WRONG_TIME = "wrong_time"  # a frame that this state of the connection does not take
     TIMEOUT = "timeout"  # the handshake, or taking what was sent, took too long
     BAD_NAME = "bad_name"  # a name that may not be one

@@ -240,7 +240,7 @@ def devices(case: Case) -> None:
 
 
 def revoke(case: Case, frame: Revoke) -> None:
-    """Forget a device and end its sessions; the one that asks goes on while it is connected."""
+    """Forget a device and end its sessions, be it that of the one that asks."""
     case.may(Action.OWN_ACCOUNT)
     plan, id = case.plan, frame.device or case.session.device
     device = plan.device(id)
@@ -255,7 +255,7 @@ def _drop_device(case: Case, id: int) -> None:
     plan.devices[id] = None
     ending = Ending(Code.EXPIRED, f"this device was logged out; {_OVER}")
     for session in plan.sessions_of(case.person):
-        if session.device == id and session.id != case.session.id:
+        if session.device == id:
             over_below(plan, session.id, session.generation + 1, ending)
             end(plan, session, "logged out")
 

@@ -180,7 +180,8 @@ def end_all(plan: Plan, person: Person, ending: Ending, *, keep: int = 0) -> Non
 
 def bye(case: Case, frame: frames.Bye) -> None:
     """A clean goodbye. The gateway that asks closes the connection itself."""
-    end(case.plan, case.session, frame.text)
+    # Their words for it are not to make anybody wait for an event.
+    end(case.plan, case.session, "" if frame.text in frames.TOLD_BY_EVENT else frame.text)
     case.done()
     case.plan.answer(case.task, Ok(0, at=case.plan.at))
 

@@ -17,6 +17,7 @@ from hubbub.client_events import (
     RoomLost,
 )
 from hubbub.frames import (
+    TOLD_BY_EVENT,
     Announcement,
     Event,
     Frame,
@@ -31,9 +32,6 @@ from hubbub.frames import (
     Roster,
 )
 from hubbub.visible import visible as visible
-
-# Told of by an `event`, too; the entry in the log is what is shown.
-_TOLD_BY_EVENT = frozenset({"joined", "parted", "kicked", "banned", "closed"})
 
 
 class Shown(NamedTuple):
@@ -76,8 +74,8 @@ def line_of(event: ClientEvent | News) -> str | None:
     if isinstance(event, Event):
         return _event(event)
     if isinstance(event, Presence):
-        if event.change not in ("entered", "left") or event.why in _TOLD_BY_EVENT:
-            return None
+        if event.change not in ("entered", "left") or event.why in TOLD_BY_EVENT:
+            return None  # the entry in the log is what is shown
         if is_direct(event.room):
             return None  # how the other is, not who comes and goes
         why = f" ({visible(event.why)})" if event.why else ""

@@ -71,6 +71,7 @@ from hubbub.frames.base import (
     Token as Token,
 )
 from hubbub.frames.news import (
+    TOLD_BY_EVENT as TOLD_BY_EVENT,
     Announcement as Announcement,
     Beat as Beat,
     Behind as Behind,

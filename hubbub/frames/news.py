@@ -65,12 +65,17 @@ class Event(Frame, frozen=True):
     mentions: list[int] = []
 
 
+# What a `presence` says is why, when an entry of the log tells of it, too.
+TOLD_BY_EVENT = frozenset({"joined", "parted", "kicked", "banned", "closed"})
+
+
 class Presence(Frame, frozen=True):
     """Somebody's presence in a room changed; not in its log, so without a number.
 
     `change`: entered, left, or state (the new `state` is all there is to tell). A member that
     came or went for good is told of by an `event`, too: then `why` is `joined`, `parted`,
-    `kicked` or `closed`.
+    `kicked`, `banned` or `closed`. Otherwise it is a text for people: what the one who left said
+    in `bye`, or how the session ended.
     """
 
     room: str

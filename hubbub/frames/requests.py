@@ -133,7 +133,7 @@ class Devices(Frame, frozen=True):
 
 
 class Revoke(Frame, frozen=True):
-    """Forget a device and end its sessions. Answered by `ok`."""
+    """Forget a device and end its sessions. Answered by `ok`; of the one in use, then closed."""
 
     ref: Ref
     id: Id
@@ -356,7 +356,7 @@ class History(Frame, frozen=True):
     """Events of a room by number. Answered by `page`.
 
     `after`: those above it, oldest first. `before`: the last ones below it, also oldest first.
-    Neither: the newest. The page that reaches the head ends a `behind`.
+    Neither: the newest. A page asked for with `after` that reaches the head ends a `behind`.
     """
 
     ref: Ref

@@ -184,6 +184,8 @@ def test_a_scanner_finds_the_end_the_depth_and_the_length_of_any_object(
         ({"t": "search", "text": "x" * 201}, Code.TOO_LARGE),
         ({"t": "register", "password": "x" * 257, "id": ID}, Code.TOO_LARGE),
         ({"t": "register", "password": b"x", "id": ID}, Code.BAD_FRAME),
+        ({"t": "resume", "token": "x", "rooms": {"a b": 1}, "id": ID}, Code.BAD_NAME),
+        ({"t": "resume", "token": "x", "rooms": {"lobby": -1}, "id": ID}, Code.BAD_FRAME),
         ({"t": "fly"}, Code.BAD_FRAME),
         ({}, Code.BAD_FRAME),
     ],

@@ -35,13 +35,13 @@ def block(m: Model, by: Somebody, at: Attached, frame: frames.Block) -> Expected
 
 
 def revoke(m: Model, by: Somebody, at: Attached, frame: frames.Revoke) -> Expected:
-    """“Forget a device and end its sessions”, but for the one that asks."""
+    """“Forget a device and end its sessions.”"""
     number = frame.device or at.device
     if not by.account or number not in by.devices:
         raise No("not_allowed")
     del by.devices[number]
     for each in m.sessions_of(by.sender):
-        if each.device == number and each is not at:
+        if each.device == number:
             m.end(each)
     return ok(m)
 

@@ -274,16 +274,18 @@ def test_devices_are_listed_and_one_can_be_logged_out() -> None:
     assert [each.device for each in devices(world, alice)] == [first.device]
 
 
-def test_whoever_logs_itself_out_goes_on_until_the_connection_ends() -> None:
-    """“The one that asks goes on while it is connected.”"""
+def test_whoever_logs_the_own_device_out_is_out_too_and_the_other_devices_are_not() -> None:
+    """“Forget a device and end its sessions.”"""
     world = World()
     alice = world.account("alice", "lobby")
-    token = alice.device or world.login("alice").device
-    assert isinstance(world.ask(Revoke(0, new()), alice), Ok)
-    assert endings(world) == {}
+    second = world.login("alice", gateway="g2")
+    assert isinstance(world.ask(Revoke(0, new()), second), Ok)
+    assert endings(world) == {second.session: "expired"}
+    assert code_of(world.ask(frames.Say(0, new(), "lobby", "hello"), second)) == "expired"
+    assert code_of(world.ask(Resume(0, new(), second.token))) == "expired"
+    assert code_of(by_token(world, second.device)) == "bad_login"
     assert world.say(alice, "lobby", "hello")
-    assert [each.device for each in devices(world, alice)] == [2]
-    assert isinstance(by_token(world, token), Welcome)
+    assert [each.current for each in devices(world, alice)].count(True) == 1
 
 
 def test_nobody_logs_out_somebody_elses_device() -> None:

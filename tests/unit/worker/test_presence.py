@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from hubbub import frames
@@ -217,6 +218,19 @@ def test_a_syncing_gateway_is_told_of_what_happens_in_the_same_turn_too() -> Non
     assert world.plan([sync, say]).synced[0].differing == [alice.session, bob.session]
     goodbye = world.task(Bye(0, os.urandom(16)), bob)
     assert world.plan([sync, goodbye]).synced[0].over == [bob.session]
+
+
+@pytest.mark.parametrize("text", ["see you", *sorted(frames.TOLD_BY_EVENT)])
+def test_nobodys_goodbye_makes_others_wait_for_an_event_that_never_comes(text: str) -> None:
+    """“A member that came or went for good is told of by an `event`, too.”"""
+    world = World()
+    guest = world.person("guest", "lobby")
+    world.person("alice", "lobby")
+    world.ask(Bye(0, os.urandom(16), text), guest)
+    (item,) = [item for item in world.items if item.kind == Kind.PRESENCE]
+    body = frames.server_decoder.decode(item.body)
+    assert isinstance(body, frames.Presence)
+    assert (body.change, body.why) == ("left", text if text == "see you" else "")
 
 
 def test_what_a_syncing_gateway_does_not_list_is_lost_unless_it_was_just_opened() -> None:
