@@ -124,7 +124,15 @@ class Session:
             self._note(error)
             if who is self.who:
                 self._greeting_refused(error)
+        if self._link is None and self.welcome is not None and self.error is None:
+            self._tell_lost(str(self.last_error))  # asked to move, and nobody took it in
         return None
+
+    def _tell_lost(self, why: str) -> None:
+        """Once until there is a connection again."""
+        if not self._told:
+            self._told = True
+            self.queue.put_notice(Disconnected(why))
 
     async def _dial(self, who: Identity) -> Link:
         link = await self._dialing.dial(who, self.rooms.epoch, self._cursors())
@@ -217,8 +225,7 @@ class Session:
             if not self._stopping and self.error is None:
                 self._note(ConnectionError(link.why))
                 if link.moving is None:  # else: on the way to another already
-                    self._told = True
-                    self.queue.put_notice(Disconnected(link.why))
+                    self._tell_lost(link.why)
 
     def ping(self, link: Link) -> None:
         """Ask whether the server is there (Link's owner)."""

@@ -34,6 +34,7 @@ from worker.welcome import welcome
 
 MOST_DEVICES = 50  # of one account; beyond, the one that was used least lately is forgotten
 MOST_BLOCKED = 1000  # people
+LOGGED_OUT = "logged out"  # is all that others are told, however it came
 MOST_SESSIONS = 100  # of one account at the same time
 WRONG = "wrong name or password"
 _OVER = "log in again"
@@ -257,7 +258,7 @@ def _drop_device(case: Case, id: int) -> None:
     for session in plan.sessions_of(case.person):
         if session.device == id:
             over_below(plan, session.id, session.generation + 1, ending)
-            end(plan, session, "logged out")
+            end(plan, session, LOGGED_OUT)
 
 
 # --- one's account ----------------------------------------------------------------------------
@@ -305,7 +306,7 @@ def passwd(case: Case) -> None:
     ending = Ending(Code.EXPIRED, f"the password was changed; {_OVER}")
     now = plan.person(person.sender)
     assert now is not None
-    end_all(plan, now, ending, keep=case.session.id)
+    end_all(plan, now, ending, LOGGED_OUT, keep=case.session.id)
     grant(case)
 
 
@@ -344,7 +345,7 @@ def unregister(case: Case) -> None:
     ending = Ending(Code.EXPIRED, "the account was deleted")
     last = plan.person(person.sender)
     assert last is not None
-    end_all(plan, last, ending, keep=case.session.id)
+    end_all(plan, last, ending, ending.text, keep=case.session.id)
     end(plan, case.session, ending.text)
     last = plan.person(person.sender)
     assert last is not None

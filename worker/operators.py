@@ -52,7 +52,8 @@ def suspend(case: Case, frame: Suspend) -> None:
     plan.put_person(target)
     if frame.on:
         why = f": {text}" if text else ""
-        end_all(plan, target, Ending(Code.SUSPENDED, f"this account is suspended{why}"))
+        ending = Ending(Code.SUSPENDED, f"this account is suspended{why}")
+        end_all(plan, target, ending, "suspended")
     audit(case, "suspend" if frame.on else "unsuspend", target.name, text)
     case.ok()
 

@@ -170,12 +170,17 @@ def end(plan: Plan, session: Session, why: str) -> None:
         plan.drop_person(person)
 
 
-def end_all(plan: Plan, person: Person, ending: Ending, *, keep: int = 0) -> None:
-    """Every session of a person but one is over, and their connections are told why."""
+def end_all(plan: Plan, person: Person, ending: Ending, why: str, *, keep: int = 0) -> None:
+    """Every session of a person but one is over.
+
+    Args:
+        ending: what their own connections are told.
+        why: what those are told who see them leave.
+    """
     for session in plan.sessions_of(person):
         if session.id != keep:
             over_below(plan, session.id, session.generation + 1, ending)
-            end(plan, session, ending.text)
+            end(plan, session, why)
 
 
 def bye(case: Case, frame: frames.Bye) -> None:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import hubbub
+from hubbub.frames import Message
 from tests.client.odd_client import FAST, client_of
 from tests.client.odd_server import Peer, serving
 from tests.support import eventually
@@ -230,6 +231,34 @@ async def test_a_server_that_stops_answering_is_left_and_its_session_resumed() -
         began = time.monotonic()
         assert (await client.say("lobby", "hi")).seq == 5
         assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_who_moves_is_told_of_a_lost_connection_only_when_nobody_takes_them_in(
+    away: bool,
+) -> None:
+    async def closing(peer: Peer) -> None:
+        await peer.greet()
+        peer.send("moving", within=0.1)
+        peer.cut()
+
+    async def nobody(peer: Peer) -> None:
+        peer.cut()
+
+    async def good(peer: Peer) -> None:
+        await peer.greet(rooms=[{"t": "roomstate", "room": "lobby", "head": 0}])
+        peer.message(1)
+        await peer.gone()
+
+    scripts = (closing, nobody, good) if away else (closing, good)
+    async with serving(*scripts) as server, client_of(server.address) as client:
+        told = []
+        async for event in client:
+            told.append(type(event))
+            if isinstance(event, Message):
+                break
+        notices = [kind for kind in told if kind in (hubbub.Disconnected, hubbub.Reconnected)]
+        assert notices == ([hubbub.Disconnected, hubbub.Reconnected] if away else [])
 
 
 async def test_an_idle_server_is_asked_whether_it_is_there() -> None:

@@ -300,6 +300,27 @@ def test_nobody_logs_out_somebody_elses_device() -> None:
 # --- suspension -------------------------------------------------------------------------------
 
 
+def reasons(world: World) -> list[str]:
+    """Why somebody left, as those who were with them are told, in the last turn."""
+    items = [item for item in world.items if item.kind == Kind.PRESENCE]
+    told = [frames.server_decoder.decode(item.body) for item in items]
+    return [each.why for each in told if isinstance(each, frames.Presence)]
+
+
+def test_what_ends_a_session_is_told_to_its_owner_and_no_more_than_that_to_others() -> None:
+    """“What the person is told” is for nobody else."""
+    world = World()
+    op = world.account("op", operator=True)
+    world.account("alice", "lobby")
+    hidden = Login(0, new(), "alice", "a good password", visible=False)
+    unseen = Person("g1", world.turn(world.checked(hidden))[0])
+    passwd(world, unseen)
+    assert reasons(world) == ["logged out"]
+    world.login("alice")
+    world.ask(Suspend(0, new(), "alice", "wrote spam to carol", 60), op)
+    assert reasons(world) == ["suspended"]
+
+
 def test_a_suspension_ends_every_session_and_keeps_the_account_out() -> None:
     """“A suspension ends every live session on every gateway.”"""
     world = World()
