@@ -23,7 +23,9 @@ LINGER = 2.0  # seconds for a refused one to read why
 REFUSED = 512  # of them at once; beyond, they are closed unheard
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 REST = 0.5  # seconds without accepting when there is no descriptor for it
-_TOO_MANY = encoder.encode(Error(Code.LIMIT, "too many connections here; try later", retry_after=5.0))
+_TOO_MANY = encoder.encode(
+    Error(Code.LIMIT, "too many connections here; try later", retry_after=5.0)
+)
 _TOO_MANY_OF_YOU = encoder.encode(
     Error(Code.LIMIT, "too many connections from your address", retry_after=5.0)
 )
