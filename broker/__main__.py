@@ -6,6 +6,7 @@ It decodes nothing and keeps no state, so it may be killed and restarted at any 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 import sys
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int:
         settings.make_data_dir(chosen)
         context = zmq.Context(io_threads=1)
         lock = only_one(chosen, number)
-        publishers, subscribers, authenticator = bind(context, chosen, number)
+        publishers, subscribers, authenticator = bind(context, chosen, number, log)
     except ConfigError as error:
         print(f"broker: {error}", file=sys.stderr)
         return EX_CONFIG
@@ -83,7 +84,10 @@ def only_one(chosen: settings.Settings, number: int) -> int:
 
 
 def bind(
-    context: zmq.Context[zmq.Socket[bytes]], chosen: settings.Settings, number: int
+    context: zmq.Context[zmq.Socket[bytes]],
+    chosen: settings.Settings,
+    number: int,
+    log: logging.Logger,
 ) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes], ThreadAuthenticator | None]:
     """Make and bind the two sockets, and what checks the keys of TCP peers.
 
@@ -103,7 +107,7 @@ def bind(
                 # directory they are in lets nobody else near them.
                 for socket in (publishers, subscribers):
                     use_server_keys(socket, keys)
-                authenticator = check_keys(context, keys)
+                authenticator = check_keys(context, keys, log)
             publishers.bind(remote.publish)
             subscribers.bind(remote.subscribe)
     except zmq.ZMQError as error:
@@ -121,8 +125,10 @@ def _socket(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[by
     return socket
 
 
-def check_keys(context: zmq.Context[zmq.Socket[bytes]], keys: Path) -> ThreadAuthenticator:
-    """Let in only the public keys in `keys`/clients (RFC 27/ZAP).
+def check_keys(
+    context: zmq.Context[zmq.Socket[bytes]], keys: Path, log: logging.Logger
+) -> ThreadAuthenticator:
+    """Let in only the public keys in `keys`/clients (RFC 27/ZAP), and log who else comes.
 
     Raises:
         ConfigError: they cannot be read.
@@ -134,7 +140,8 @@ def check_keys(context: zmq.Context[zmq.Socket[bytes]], keys: Path) -> ThreadAut
     bus_keys.check_clients(clients)
     authenticator = ThreadAuthenticator(context)
     authenticator.start()
-    authenticator.configure_curve(domain=ZAP_DOMAIN.decode(), location=clients)
+    known = bus_keys.KnownClients(clients, lambda key: log.warning("what=key_refused key=%s", key))
+    authenticator.configure_curve_callback(ZAP_DOMAIN.decode(), credentials_provider=known)
     return authenticator
 
 

@@ -30,16 +30,23 @@ DRAIN_BUDGET = 512  # messages in one go; then others in the loop get their turn
 CANARY_EVERY = 0.25  # seconds
 FIRST_CANARY_EVERY = 0.02  # until one is back: connecting and subscribing take a few of these
 CANARY_MISSES = 3  # canaries in a row that did not come back: the broker is bad
+SILENT_AFTER = 5.0  # seconds until a broker that has never answered is told of
+# Seconds of silence until a link with keys is connected anew: once a broker has refused a key,
+# libzmq does not try again (that is an error of the protocol to it), though it may be known now.
+RENEW_AFTER = 5.0
 _CANARY = struct.Struct("!IQ")  # index of the broker, a number that is new each time
 
 
 class _Link:
     """One broker: the socket that publishes to it, and what its canary says."""
 
-    def __init__(self, index: int, socket: zmq.Socket[bytes]) -> None:
+    def __init__(self, index: int, address: BrokerAddress, socket: zmq.Socket[bytes]) -> None:
         self.index = index
+        self.address = address
         self.socket = socket
+        self.heard_at = 0.0  # the loop's time at the last canary, or when it was connected
         self.missed = CANARY_MISSES  # until one has come back there is nothing to trust
+        self.called_silent = False
         self.topics: set[bytes] = set()  # subscribed at this broker, as seen from here
 
     @property
@@ -117,16 +124,34 @@ class Bus:
         for topic in {*self._handlers, self._inbox}:
             self._sub.subscribe(topic)
         for index, address in enumerate(self._addresses):
-            link = _Link(index, self._socket(zmq.XPUB))
+            link = _Link(index, address, self._socket(zmq.XPUB))
             self._links.append(link)
             try:
-                self._sub.connect(address.subscribe)
-                link.socket.connect(address.publish)
+                self._connect(link)
             except zmq.ZMQError as error:
                 raise ConfigError(f"bus address: {error}") from None
-            self._loop.add_reader(link.socket.FD, self._read_subscriptions, link)
         self._loop.add_reader(self._sub.FD, self._read)
         self._tick()
+
+    def _connect(self, link: _Link) -> None:
+        assert self._sub is not None
+        self._sub.connect(link.address.subscribe)
+        link.socket.connect(link.address.publish)
+        link.heard_at = self._loop.time()
+        self._loop.add_reader(link.socket.FD, self._read_subscriptions, link)
+
+    def _renew(self, link: _Link) -> None:
+        """Connect to a broker anew, as if it had been away."""
+        assert self._sub is not None
+        self._loop.remove_reader(link.socket.FD)
+        link.socket.close(linger=0)
+        self._sub.disconnect(link.address.subscribe)
+        topics, link.topics = link.topics, set()
+        link.socket = self._socket(zmq.XPUB)
+        self._connect(link)
+        for topic in topics:
+            for callback in self._vanished:
+                callback(topic)
 
     async def ready(self, timeout: float | None = None) -> None:
         """Wait until an own canary has come back, so that messages go both ways.
@@ -260,8 +285,7 @@ class Bus:
         # What has come back may still be unread, after a stall of this process.
         self._read()
         for link in self._links:
-            if link.missed == CANARY_MISSES and self._first_canary.is_set():
-                self._log.warning("what=broker_silent broker=%d", link.index + 1)
+            self._look_at_silence(link)
             link.missed += 1
             self._canary_number += 1
             canary = _CANARY.pack(link.index, self._canary_number)
@@ -271,6 +295,17 @@ class Bus:
         every = CANARY_EVERY if self._first_canary.is_set() else FIRST_CANARY_EVERY
         self._timer = self._loop.call_later(every, self._tick)
 
+    def _look_at_silence(self, link: _Link) -> None:
+        if link.good:
+            return
+        seconds = self._loop.time() - link.heard_at
+        fell_silent = link.missed == CANARY_MISSES and self._first_canary.is_set()
+        if not link.called_silent and (fell_silent or seconds >= SILENT_AFTER):
+            link.called_silent = True
+            self._log.warning("what=broker_silent broker=%d", link.index + 1)
+        if seconds >= RENEW_AFTER and self._keys and link.address.encrypted:
+            self._renew(link)
+
     def _canary_returned(self, payload: bytes) -> None:
         try:
             index, number = _CANARY.unpack(payload)
@@ -279,9 +314,10 @@ class Bus:
             return
         if self._canary_number - number >= CANARY_MISSES * len(self._links):
             return  # a stale one: the broker was frozen and has just been let go on
-        if not link.good and self._first_canary.is_set():
+        if link.called_silent:
             self._log.info("what=broker_answers broker=%d", index + 1)
-        link.missed = 0
+        link.missed, link.called_silent = 0, False
+        link.heard_at = self._loop.time()
         self._first_canary.set()
 
     def _choose(self) -> None:

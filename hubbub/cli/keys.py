@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             make_client(args.directory, args.client, args.out)
             print(
                 f"copy {args.out} to the other machine and set HUBBUB_BUS_KEYS there;"
-                " restart the brokers here, one after the other, so that they let it in"
+                " the brokers here let it in from now on"
             )
     except FileExistsError as error:
         print(f"hubbub keys: {error.filename} exists already", file=sys.stderr)

@@ -167,5 +167,6 @@ class Messages(Target):
         made.on_vanished(self._gone.append)
         made._loop = self._loop
         made._sub = self._sent  # type: ignore[assignment]
-        made._links = [bus._Link(0, self._sent)]  # type: ignore[arg-type]
+        address = bus.broker_addresses(Settings())[0]
+        made._links = [bus._Link(0, address, self._sent)]  # type: ignore[arg-type]
         return made

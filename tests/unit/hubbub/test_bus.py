@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+import zmq.auth
 
 from hubbub import endpoints, settings, wire
 from hubbub.bus import Bus
@@ -217,6 +218,36 @@ async def test_only_known_keys_hear_and_speak_on_an_encrypted_bus(
         assert wrong.heard == plain.heard == []
         assert wrong.bus.good == plain.bus.good == 0
         assert set(home.heard) == set(away.heard) == {b"home", b"away"}
+
+
+async def test_whose_key_is_put_in_later_is_let_in_though_nothing_is_restarted(
+    tmp_path: Path, join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZeroMQ gives up for good where a key was refused, and says so nowhere."""
+    monkeypatch.setattr("hubbub.bus.RENEW_AFTER", 0.5)
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    keys.make_cluster(inside)
+    keys.make_client(inside, "web2", outside)
+    known = inside / "clients" / "web2.key"
+    late = known.rename(tmp_path / "web2.key")
+    address = f"tcp://127.0.0.1:{free_port_pair()}"
+    bus = {"HUBBUB_BUS_LISTEN": address, "HUBBUB_BUS_KEYS": str(inside)}
+    chosen, environ = local(tmp_path, HUBBUB_BROKERS="1", **bus)
+    there = {"HUBBUB_BUS": address, "HUBBUB_BUS_KEYS": str(outside)}
+    with broker(1, **environ) as process:
+        away = await join("away", settings.from_environment(there))
+        assert process.stdout is not None
+        refused = f"what=key_refused key={zmq.auth.load_certificate(late)[0].decode()}"
+        assert refused in await asyncio.to_thread(process.stdout.readline)
+        assert away.bus.good == 0
+        late.rename(known)
+        await away.bus.ready(slack(5))
+        home = await join("home", chosen)
+        await eventually(lambda: away.say(b"away") and b"away" in home.heard, within=5)
+        known.unlink()
+    with broker(1, **environ) as process:
+        assert process.stdout is not None
+        assert refused in await asyncio.to_thread(process.stdout.readline)
 
 
 @pytest.mark.parametrize("broken", ["broker.key_secret", "clients/local.key"])
