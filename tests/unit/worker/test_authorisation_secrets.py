@@ -103,7 +103,8 @@ PROBES: list[Probe] = [
 
 TEXTS = st.sampled_from([f"the {SECRET}", f"{SECRET} @plain", f"{SECRET} @who said", "the rest"])
 SEQS = st.sampled_from(NUMBERS)
-MEMBERS = st.sampled_from(["owner", "deputy", "plain", "hushed"])
+INSIDE = ("owner", "deputy", "plain", "hushed")
+MEMBERS = st.sampled_from(INSIDE)
 DOINGS: st.SearchStrategy[ClientFrame] = st.one_of(
     st.builds(lambda text: frames.Say(0, new(), ROOM, text), TEXTS),
     st.builds(lambda text: frames.Say(0, new(), ROOM, text), TEXTS),
@@ -122,7 +123,25 @@ DOINGS: st.SearchStrategy[ClientFrame] = st.one_of(
     st.builds(lambda: frames.Restrictions(0, ROOM)),
 )
 Program: TypeAlias = list[tuple[str, ClientFrame]]
-PROGRAMS: st.SearchStrategy[Program] = st.lists(st.tuples(MEMBERS, DOINGS), max_size=8)
+
+
+def leaves_somebody(program: Program) -> bool:
+    """Whether a member is left for certain.
+
+    A private room that all have left is closed: whoever asks for its name finds it free, as is
+    meant.
+    """
+    gone = {
+        frame.name if isinstance(frame, frames.Kick | frames.Ban) else name
+        for name, frame in program
+        if isinstance(frame, frames.Leave | frames.Kick | frames.Ban)
+    }
+    return len(gone) < len(INSIDE)
+
+
+PROGRAMS: st.SearchStrategy[Program] = st.lists(st.tuples(MEMBERS, DOINGS), max_size=8).filter(
+    leaves_somebody
+)
 
 
 # --- what is told of it -----------------------------------------------------------------------
