@@ -76,6 +76,15 @@ def test_what_was_held_of_an_older_term_is_forgotten() -> None:
     assert stream.begin(1) == []
 
 
+def test_what_an_older_term_spoke_of_is_not_missed_in_a_new_one() -> None:
+    """Or it would be asked for, ten times a second, until the new owner has said as much."""
+    stream = begun(0)
+    stream.see_position(500)
+    stream.see_term(2)
+    stream.begin(3)
+    assert stream.gap() is None
+
+
 def test_a_batch_that_is_held_twice_counts_once() -> None:
     stream = begun(0)
     body = b"x" * (HELD_BYTES // 3)
