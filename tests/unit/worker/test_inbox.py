@@ -53,6 +53,16 @@ def test_a_repeated_batch_has_its_answers_again_and_is_not_taken_twice() -> None
     ]
 
 
+def test_of_what_is_repeated_it_is_not_known_which_answers_came_before_it() -> None:
+    """`first` of a repeated batch is of now: what it asks may be older than those answers."""
+    inbox = Inbox("g")
+    (made,) = inbox.receive(batch(3, 3, first=3), 100, 0.0).tasks
+    (repeated,) = inbox.receive(batch(4, 4, first=4, repeat=True), 100, 0.0).tasks
+    inbox.answered(4, Answer(4, Pong(0)), kept=False)
+    (again,) = inbox.receive(batch(4, 4, first=4), 100, 0.0).tasks
+    assert (made.first, repeated.first, again.first) == (3, 0, 0)
+
+
 def test_what_the_gateway_waits_for_no_more_is_skipped_and_forgotten() -> None:
     """“`first` in each later batch names the lowest number that still counts.”"""
     inbox = Inbox("g")
