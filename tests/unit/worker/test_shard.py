@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +43,7 @@ class Line:
         self.turns: list[Callable[[], None]] = []
         self.published: list[tuple[bytes, int]] = []  # topic and position, in order
         self.answers: dict[int, Answer] = {}
+        self.first = 1  # the batches below it are answered, and the answers are here
         self._no = 0
         self._number = 0
 
@@ -74,7 +77,7 @@ class Line:
         for frame, session, generation in asks:
             self._no += 1
             made.append(Ask(self._no, session, generation, frame))
-        batch = Batch("g1", 1, self._number, 1, False, made)
+        batch = Batch("g1", 1, self._number, self.first, False, made)
         self.handlers[wire.shard_topic(0)](wire.MESSAGE[0], wire.encoder.encode(batch), 0)
         for callback in self.turns:
             callback()
@@ -85,6 +88,10 @@ class Line:
         nos = self.send(*asks)
         await eventually(lambda: all(no in self.answers for no in nos), within)
         return [self.answers[no] for no in nos]
+
+    def confirm(self) -> None:
+        """With the next batch the owner hears that all answers so far are here."""
+        self.first = self._number + 1
 
 
 class Running:
@@ -181,3 +188,26 @@ async def test_a_bug_of_ours_in_one_ask_is_answered_and_spares_the_others(
     assert isinstance(last, Ok)
     assert (first.seq, last.seq) == (1, 2)
     assert "what=broken_input" in caplog.text
+
+
+@pytest.mark.parametrize("running", [0.0], indirect=True)
+async def test_what_was_sent_behind_a_line_that_could_not_be_stored_does_not_overtake_it(
+    running: Running, tmp_path: Path
+) -> None:
+    """“What their sessions had sent behind that is told so, too”, until the refusal is there."""
+    line, first, behind = running.line, running.say("first"), running.say("behind")
+    with contextlib.closing(sqlite3.connect(tmp_path / "hubbub.db", timeout=5.0)) as outside:
+        outside.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON done BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+        refused = await line.ask(first)
+        outside.execute("DROP TRIGGER full")
+        refused += await line.ask(behind)
+        codes = [getattr(answer.reply, "code", "done") for answer in refused]
+        assert codes == ["unavailable", "unavailable"]
+        line.confirm()
+        again = [answer.reply for answer in await line.ask(first, behind)]
+        assert [reply.seq for reply in again if isinstance(reply, Ok)] == [1, 2]
+        # Nor may a next owner do then what was refused before that: it counts as refused.
+        noted = outside.execute("SELECT session FROM decided").fetchall()
+        assert noted == [(running.session,)]
