@@ -208,6 +208,18 @@ def test_a_gateway_that_lives_after_all_is_given_back_what_nobody_else_has() -> 
     assert moved.generation == world.state.sessions[b.session].generation
 
 
+def test_a_gateway_is_not_given_back_what_was_resumed_elsewhere_and_lost_there_again() -> None:
+    """Its connection is an older one: who holds it would be shown rooms, and could ask nothing."""
+    world = World()
+    person = world.person("a", "lobby", gateway="g1")
+    resumed(world, person, "g2")
+    world.turn(GatewayGone("g2"))
+    sync = Sync("g1", 1, 5, [(person.session, person.generation)])
+    assert world.plan([Syncing(sync, set())]).synced == [Synced(sync, [person.session], [])]
+    world.turn(Syncing(sync, set()))
+    assert world.state.sessions[person.session].presence is Presence.GONE
+
+
 def test_a_syncing_gateway_is_told_of_what_happens_in_the_same_turn_too() -> None:
     """Its answer is true at the position after the turn, of which it is shown nothing."""
     world = World()
