@@ -290,6 +290,20 @@ def test_items_that_come_while_a_log_is_read_wait_for_it() -> None:
     assert kinds == [1, 2, 3, 4, "presence", 5]
 
 
+def test_a_room_that_is_further_here_than_with_the_owner_is_not_the_same_room() -> None:
+    """Or what is said next would have numbers that are taken here, and be shown to nobody."""
+    world, reader = World(), Reader()
+    behind = world.snapshot()
+    world.rooms.follow(behind, 0)
+    room = world.rooms.named("den")
+    assert room is not None
+    world.rooms.enter(reader.connection, room, None)
+    world.say()
+    world.see(1)
+    assert world.rooms.synced([world.snapshot()]) == []
+    assert world.rooms.synced([behind]) == [room]
+
+
 def test_nobody_here_means_that_the_room_is_followed_no_more() -> None:
     world, reader = World(), Reader()
     world.rooms.follow(world.snapshot(), 0)
