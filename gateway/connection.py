@@ -98,6 +98,7 @@ class Connection(asyncio.Protocol):
         "reassured",
         "rooms",
         "session",
+        "shut_until",
         "spoke",
         "tail",
         "transport",
@@ -115,6 +116,7 @@ class Connection(asyncio.Protocol):
         self.rooms: dict[int, Room] = {}
         self.changes: list[Request] = []  # joins and leaves on their way, in order
         self.buckets: Buckets | None = None  # its limits, once it has asked for something limited
+        self.shut_until = 0.0  # no change is passed on: one before it could not be stored
         self.asked = 0  # weight of requests without an answer
         self.heard = hub.clock
         self.spoke = hub.clock

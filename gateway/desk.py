@@ -18,10 +18,11 @@ from gateway.session import Session
 from hubbub import frames
 from hubbub.errors import Code
 from hubbub.frames import ClientFrame, Error, Ok, Page, Roster, Welcome
-from hubbub.limits import Buckets, Kind as LimitKind, Limits, kind_of
+from hubbub.limits import PAUSE, Buckets, Kind as LimitKind, Limits, kind_of
 from hubbub.names import DIRECT, name_key
 from hubbub.wire import Answer, Fetch, Fetched, Lost
 
+_SHUT = "something before it could not be stored; ask for that again first"
 _NO_SESSION = "the cluster does not answer; try again, or another gateway"
 _OVER = {Code.REPLACED.value, Code.EXPIRED.value}  # the session is not this connection's any more
 _WITH_AGENT = (frames.Hello, frames.Login, frames.Resume)
@@ -31,6 +32,7 @@ _CHANGES = (frames.Join, frames.Leave)  # answered in the order in which they we
 _FAREWELLS = (frames.Bye, frames.Unregister, frames.Revoke, frames.Suspend)
 _WATCHED = frozenset({*_CHANGES, *_FAREWELLS})
 _LAST = (frames.Bye, frames.Unregister)  # nothing follows their `ok`
+_CHANGING = (LimitKind.SAY, LimitKind.CHANGE)
 _MANY = {
     LimitKind.SAY: "messages",
     LimitKind.CHANGE: "changes",
@@ -131,15 +133,10 @@ class Desk:
         if session is None:
             self._greet(connection, frame, weight, now)
             return
-        if (kind := kind_of(type(frame))) is not None:
-            buckets = connection.buckets
-            if buckets is None:
-                buckets = connection.buckets = Buckets()
-            if wait := buckets.take(kind, self._limits, now):
-                text = f"too many {_MANY[kind]} at once; wait {wait:.1f} s"
-                error = Error(Code.LIMIT, text, frame.ref, retry_after=round(wait, 3))
-                self._answer_here(connection, error, weight)
-                return
+        kind = kind_of(type(frame))
+        if kind is not None and (error := self._not_now(connection, frame.ref, kind, now)):
+            self._answer_here(connection, error, weight)
+            return
         if isinstance(frame, frames.Typing):
             self._answer_here(connection, self._type(connection, session, frame), weight)
             return
@@ -155,6 +152,22 @@ class Desk:
             snapshot=isinstance(frame, frames.Join) and request.room is None,
             size=connection.core.size,
         )
+
+    def _not_now(
+        self, connection: Connection, ref: int, kind: LimitKind, now: float
+    ) -> Error | None:
+        """Why a request is not passed on."""
+        shut = connection.shut_until - now
+        if kind in _CHANGING and 0 < shut <= PAUSE:  # more than that: the clock went back
+            return Error(Code.UNAVAILABLE, _SHUT, ref, retry_after=round(shut, 3))
+        buckets = connection.buckets
+        if buckets is None:
+            buckets = connection.buckets = Buckets()
+        wait = buckets.take(kind, self._limits, now)
+        if not wait:
+            return None
+        text = f"too many {_MANY[kind]} at once; wait {wait:.1f} s"
+        return Error(Code.LIMIT, text, ref, retry_after=round(wait, 3))
 
     def _watch(self, request: Request, session: Session) -> None:
         """Note what is on its way that changes what this connection takes part in."""
@@ -354,6 +367,9 @@ class Desk:
             return
         elif isinstance(request.frame, frames.Bye):
             connection.parted = False
+        elif error.code == Code.UNAVAILABLE and kind_of(type(request.frame)) in _CHANGING:
+            # It is asked again: what its client had sent behind it, and comes only now, waits too.
+            connection.shut_until = self._now() + PAUSE
         connection.answered(request.weight)
 
     def _release(self, request: Request) -> None:
