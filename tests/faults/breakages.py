@@ -165,6 +165,20 @@ BREAKAGES: tuple[Breakage, ...] = (
         (_SIMULATION, _pytest("tests/faults/test_machine.py")),
     ),
     Breakage(
+        "overtake_what_was_refused",
+        2,
+        "what was sent behind a line that could not be stored is done before it is asked again",
+        (
+            Edit(
+                "worker/tenure.py",
+                "                elif self._overtaking.overtakes(task, now):\n"
+                "                    self.refuse(task, NOTHING_STORED)\n",
+                "",
+            ),
+        ),
+        (_SIMULATION,),
+    ),
+    Breakage(
         "forget_the_repeat",
         3,
         "a gateway asks once and never again",

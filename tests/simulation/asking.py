@@ -15,9 +15,15 @@ class Ask:
         sent: how often it was sent.
         tries: how often it was answered that nobody knows, or not now.
         is_done: answered, refused, or given up.
+        term: of the owner, when it was sent last.
+        at: when that was.
+        behind: what was sent before it in one go, and could not be stored: it has to wait for that.
     """
 
-    __slots__ = ("id", "is_done", "make", "of", "op", "room", "sent", "since", "text", "tries")
+    __slots__ = (
+        "at", "behind", "id", "is_done", "make", "of", "op", "room", "sent", "since", "term",
+        "text", "tries",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -40,6 +46,9 @@ class Ask:
         self.sent = 0
         self.tries = 0
         self.is_done = False
+        self.term = 0
+        self.at = 0.0
+        self.behind: Ask | None = None
 
 
 def say(id: bytes, room: str, text: str) -> Ask:

@@ -244,6 +244,13 @@ class Cluster:
         self.worker = self._new_worker()
         self.gateways = [Gateway(self, number) for number in range(gateways)]
 
+    @property
+    def term(self) -> int:
+        """The owner's; 0 while there is none."""
+        shard = self.worker.shard if self.worker is not None else None
+        tenure = shard._tenure if shard is not None else None
+        return tenure.term if tenure is not None else 0
+
     def new_id(self) -> str:
         """Tells a process from all others that have its name."""
         self._ids += 1

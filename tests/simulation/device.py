@@ -20,6 +20,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.reading import Rooms
 from tests.simulation.sockets import Socket
 from tests.simulation.world import World
+from worker.overtaking import LASTS
 
 FIRST_BYTE = 1.0  # seconds until a connection that shows nothing is given up
 SILENCE = 3.0  # seconds of it while an answer is owed, then the gateway is gone or frozen
@@ -306,11 +307,14 @@ class Device:
         self.world.counts["asks"] += 1
         ref = self.next_ref()
         self._asked[ask.id] = ref
+        ask.term, ask.at, ask.behind = self._cluster.term, self.world.now, None
         self.send(ask.make(ref), lambda frame: self._answered(ask, frame))
 
     def _answered(self, ask: Ask, frame: Frame) -> None:
-        self._asked.pop(ask.id, None)
+        ref = self._asked.pop(ask.id, 0)
         code = frame["code"] if frame["t"] == "error" else ""
+        if code == "unavailable":
+            self._hold_back(ask, ref)
         if code in LATER and ask.tries < MOST_TRIES:
             ask.tries += 1
             pause = 0.1 + 0.4 * self.world.random.random()
@@ -330,11 +334,31 @@ class Device:
         else:
             seq = frame.get("seq", 0) if frame["t"] == "ok" else 0
             self.note(history.Answered(now, self.client, id, seq))
+            self._see_whether_it_overtook(ask)
             if seq:
                 self.acknowledged[ask.room] = max(seq, self.acknowledged.get(ask.room, 0))
             comings = self._comings.pop(ask.id, -1)
             self.rooms.answered(ask, seq, frame, comings=comings)
         ask.is_done = True
+
+    # --- what could not be stored ---------------------------------------------------------
+
+    def _hold_back(self, refused: Ask, ref: int) -> None:
+        """What was sent behind it, in one go, is to be refused by that owner, too."""
+        for id, later in self._asked.items():
+            ask = self.asks.get(id)
+            if ask is not None and later > ref and ask.at == refused.at:
+                ask.behind = ask.behind or refused
+
+    def _see_whether_it_overtook(self, ask: Ask) -> None:
+        refused = ask.behind
+        if refused is None or ask.sent > 1 or ask.term != self._cluster.term:
+            return  # perhaps it was done before, or by an owner that knows of no refusal
+        is_kept = self.world.now < ask.at + LASTS
+        if is_kept and not refused.is_done:
+            first = f"{refused.op} {refused.text!r} in {refused.room}, which could not be stored"
+            text = f"{self.client} had {ask.op} {ask.text!r} done before {first}"
+            self.find("order", ask.room, text)
 
     def _give_up(self) -> None:
         """What was not answered never will be."""
