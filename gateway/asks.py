@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from gateway.repeats import Repeats
@@ -23,7 +23,7 @@ class _Open(Generic[T]):
         self.context = context
         self.deadline = deadline
         self.size = size
-        self.batch = 0  # the number of the batch that it is in; 0: none yet
+        self.batch = 0  # the number of the batch that it is, or was, in; 0: none yet
 
 
 class _Sent:
@@ -100,6 +100,12 @@ class Asks(Generic[T]):
             return None
         self._forget(no, entry.batch)
         return entry.context
+
+    def withdraw(self, which: Callable[[Ask], bool]) -> list[T]:
+        """Take back what waits to be sent, and was to no owner yet; the contexts, oldest first."""
+        queued = ((no, self._open.get(no)) for no in self._queued)
+        nos = [no for no, entry in queued if entry and not entry.batch and which(entry.ask)]
+        return [context for no in nos if (context := self.answered(no)) is not None]
 
     def expire(self, now: float) -> list[T]:
         """Give up what is past its deadline; the contexts, oldest first."""

@@ -290,17 +290,21 @@ class Desk:
             if isinstance(context, Request):
                 text = NO_ANSWER if context.connection.session else _NO_SESSION
                 code = Code.UNKNOWN if context.connection.session else Code.UNAVAILABLE
-                if context in context.connection.changes:
-                    context.connection.changes.remove(context)
-                self._refuse(context, Error(code, text))
-                self._release(context)
-                self._act_in_order(context.connection)
+                self._drop(context, Error(code, text))
             elif isinstance(context, Pings):
                 for connection, ref, weight in context.waiting:
                     connection.answer(Error(Code.UNKNOWN, NO_ANSWER, ref))
                     connection.answered(weight)
             elif isinstance(context, Fetching):
                 self._rooms.fetch_again(context.room_id)
+
+    def _drop(self, request: Request, error: Error) -> None:
+        """Refuse what the owner has not answered."""
+        if request in request.connection.changes:
+            request.connection.changes.remove(request)
+        self._refuse(request, error)
+        self._release(request)
+        self._act_in_order(request.connection)
 
     def outdate(self, position: int) -> None:
         """A sync has told who is in which room at `position`: no answer before it tells more."""
@@ -368,9 +372,24 @@ class Desk:
         elif isinstance(request.frame, frames.Bye):
             connection.parted = False
         elif error.code == Code.UNAVAILABLE and kind_of(type(request.frame)) in _CHANGING:
-            # It is asked again: what its client had sent behind it, and comes only now, waits too.
-            connection.shut_until = self._now() + PAUSE
+            self._shut(connection)
         connection.answered(request.weight)
+
+    def _shut(self, connection: Connection) -> None:
+        """Something is asked again: what was sent behind it is to wait for that.
+
+        What was passed on the owner refuses. Here is what is not yet, and what comes before its
+        client knows.
+        """
+        assert connection.session is not None
+        connection.shut_until = self._now() + PAUSE
+        number = connection.session.number
+        behind = self._asks.withdraw(
+            lambda ask: ask.session == number and kind_of(type(ask.frame)) in _CHANGING
+        )
+        for context in behind:
+            if isinstance(context, Request):
+                self._drop(context, Error(Code.UNAVAILABLE, _SHUT, retry_after=PAUSE))
 
     def _release(self, request: Request) -> None:
         """What was kept for this answer may go once it is acted on."""
