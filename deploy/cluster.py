@@ -138,7 +138,7 @@ def _refuse_silent_supervisor(place: Place) -> None:
     for process in _supervisords(place):
         raise DeployError(
             f"supervisord (process {process.pid}) runs this cluster, but does not answer at"
-            f" {place.socket}; deploy/down ends it, then deploy/up starts anew."
+            f" {place.socket}; {place.down} ends it, then deploy/up starts anew."
         )
 
 
@@ -222,7 +222,7 @@ def _say_up(place: Place, headline: str, gateways: int) -> None:
     print(f"{headline}: {count} on {addresses}, data in {place.data}.")
     print(f"Talk:  {hubbub} chat{option} --name YOU --room lobby")
     print(f"Look:  {hubbub} status{option}")
-    print("Stop:  deploy/down")
+    print(f"Stop:  {place.down}")
 
 
 # --- stopping -----------------------------------------------------------------------------------

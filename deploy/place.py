@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,13 @@ class Place:
     @property
     def log(self) -> Path:
         return self.data / "log"
+
+    @property
+    def down(self) -> str:
+        """What stops it, typed in the checkout by whoever has set nothing."""
+        if self.data == ROOT / "var":
+            return "deploy/down"
+        return f"HUBBUB_DATA={shlex.quote(str(self.data))} deploy/down"
 
 
 def place_from_environment() -> Place:

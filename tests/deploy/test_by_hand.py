@@ -80,7 +80,9 @@ async def test_supervisord_by_hand_and_down(site: Site, clone: Callable[[], Path
         cwd=site.root,
         check=True,
     )
-    assert "already" in (await site.up()).out
+    told = (await site.up()).out
+    assert "already" in told
+    assert told.endswith("\nStop:  deploy/down\n")
     assert site.kinds() == SHIPPED
     await site.down()
     assert site.kinds() == {}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,23 @@ async def test_up_serves_says_where_and_down_leaves_nothing(site: Site) -> None:
     assert "down" in done.out
     assert site.kinds() == {}
     assert "not running" in (await site.down()).out
+
+
+async def test_what_up_says_to_stop_it_with_stops_it_from_a_new_shell(
+    site: Site, clone: Callable[[], Path]
+) -> None:
+    """Nothing is set there: `deploy/down` alone would stop the cluster in `var`."""
+    site.root = clone()
+    site.data = site.data / "with space & $HOME"
+    (stop,) = re.findall(r"^Stop:  (.*)$", (await site.up()).out, re.M)
+    await asyncio.to_thread(
+        subprocess.run,
+        ["sh", "-c", stop],
+        cwd=site.root,
+        env=site.environment(data="", listen=""),
+        check=True,
+    )
+    assert site.kinds() == {}
 
 
 async def test_an_installed_tree_serves_within_three_seconds(site: Site) -> None:
