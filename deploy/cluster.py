@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy import config, processes, ready
+from deploy import config, listening, processes, ready
 from deploy.errors import DeployError
-from deploy.place import ROOT, SHIPPED, Place
+from deploy.place import ROOT, SHIPPED, Place, shown
 from deploy.rpc import Supervisor
 from deploy.watch import PAUSE, await_serving, log_sizes
 
@@ -98,7 +98,7 @@ def check_port(place: Place, host: str, port: int) -> None:
     Gateways share their port (SO_REUSEPORT), so another cluster of the same user would be let in
     without an error and take half of the people; a bind without that option tells.
     """
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = shown(host, port)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -170,6 +170,7 @@ def _start_supervisord(place: Place, path: Path) -> None:
 def _extend(place: Place, supervisor: Supervisor, until: float) -> None:
     """Add the gateways that are missing and start what stands still; touch nothing else."""
     there = {program.name: program for program in supervisor.programs()}
+    listening.check(place, there.values(), settled=True)
     still = [name for name, program in there.items() if program.stands_still]
     running = {name for name, program in there.items() if program.kind == "gateway"}
     wanted = {f"gateway-{number}" for number in range(1, (place.gateways or 0) + 1)}
@@ -209,11 +210,8 @@ def _take_back(place: Place, supervisor: Supervisor, names: list[str]) -> None:
 
 
 def _say_up(place: Place, headline: str, gateways: int) -> None:
-    addresses = ", ".join(
-        f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in place.addresses
-    )
-    host, port = ready.reachable(place.addresses[0])
-    server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    addresses = ", ".join(shown(*address) for address in place.addresses)
+    server = shown(*ready.reachable(place.addresses[0]))
     hubbub = Path(os.environ.get("HUBBUB_VENV", ".venv")) / "bin" / "hubbub"
     with contextlib.suppress(ValueError):
         hubbub = hubbub.relative_to(ROOT)

@@ -8,8 +8,11 @@ import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from deploy.errors import DeployError
+
+Address: TypeAlias = tuple[str, int]  # (host, port)
 
 SHIPPED = 2  # brokers, workers and gateways in supervisord.conf, each
 MOST_GATEWAYS = 64  # on one machine; a slip of the finger should not start 4,000
@@ -23,7 +26,7 @@ class Place:
 
     data: Path
     run_dir: Path  # its unix sockets; elsewhere when the data directory lies too deep
-    addresses: tuple[tuple[str, int], ...] = ()  # (host, port) of the listener
+    addresses: tuple[Address, ...] = ()  # of the listener
     gateways: int | None = None  # None: the shipped number, or as many as there are
     brokers: int = SHIPPED
     says_ready: bool = False  # whether its processes log when they are (INFO)
@@ -48,6 +51,11 @@ class Place:
         if self.data == ROOT / "var":
             return "deploy/down"
         return f"HUBBUB_DATA={shlex.quote(str(self.data))} deploy/down"
+
+
+def shown(host: str, port: int) -> str:
+    """HOST:PORT, or [HOST]:PORT, as it is set."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def place_from_environment() -> Place:

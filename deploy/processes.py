@@ -7,15 +7,17 @@ the supervisord socket it was started under, is ours.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.place import ROOT, Place
+from deploy.place import ROOT, Address, Place
 
 PROC = Path("/proc")
 KINDS = ("gateway", "worker", "broker")  # in the order of stopping
@@ -132,25 +134,53 @@ def await_end(handles: Iterable[int], within: float) -> list[int]:
 
 def holders(port: int) -> list[tuple[int, str]]:
     """(pid, command line) of each process that listens on this TCP port, as far as may be seen."""
-    inodes = set()
-    for name in ("tcp", "tcp6"):
-        try:
-            lines = (PROC / "net" / name).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
+    sockets = {name for name, (_, bound) in _listeners(PROC / "net").items() if bound == port}
     found = []
     for entry in PROC.iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            if any(str(fd.readlink()) in inodes for fd in (entry / "fd").iterdir()):
+            if any(name in sockets for name in _descriptors(entry)):
                 found.append((int(entry.name), " ".join(_fields(entry / "cmdline"))))
         except OSError:
             continue
+    return found
+
+
+def listening(pid: int) -> set[Address]:
+    """The addresses that this process listens on; none when it is gone, or somebody else's."""
+    entry = PROC / str(pid)
+    listeners = _listeners(entry / "net")
+    try:
+        return {listeners[name] for name in _descriptors(entry) if name in listeners}
+    except OSError:
+        return set()
+
+
+def _descriptors(entry: Path) -> Iterator[str]:
+    """What the descriptors of a process are, but for those that it closes meanwhile."""
+    for descriptor in (entry / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield str(descriptor.readlink())
+
+
+def _listeners(net: Path) -> dict[str, Address]:
+    """Every TCP socket that is listened on: its name among a process's descriptors -> address."""
+    found = {}
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (net / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == LISTENING:
+                host, _, port = fields[1].rpartition(":")
+                # Words of 32 bits in the machine's own order, whatever the network's is.
+                words = [int(host[at : at + 8], 16) for at in range(0, len(host), 8)]
+                packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
+                address = str(ipaddress.ip_address(packed)), int(port, 16)
+                found[f"socket:[{fields[9]}]"] = address
     return found
 
 

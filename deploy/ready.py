@@ -7,7 +7,10 @@ import os
 import socket
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from deploy.place import shown
 
 PATIENCE = 1.0  # seconds for one answer; then dial again, perhaps reaching another gateway
 PAUSE = 0.03  # seconds between two looks
@@ -18,32 +21,53 @@ def serving(address: tuple[str, int], wanted: Iterable[str], until: float) -> bo
     return not trouble(address, wanted, until)
 
 
-def trouble(address: tuple[str, int], wanted: Iterable[str], until: float) -> str:
+def trouble(
+    address: tuple[str, int], wanted: Iterable[str], until: float, *, data: Path | None = None
+) -> str:
     """Why the cluster does not serve in the sense of `serving`; empty when it does.
 
     Looks once and returns, so that the caller can see between two looks what has died meanwhile.
+
+    Args:
+        data: whose cluster it must be: gateways of all clusters have the same names.
     """
     try:
         with socket.create_connection(reachable(address), timeout=PATIENCE) as connection:
             # After the dialling, never before: `until` may be nearer than one patience.
             link = _Link(connection)
-            link.ask(
+            welcome = link.ask(
                 {"t": "hello", "ref": 1, "id": os.urandom(16), "visible": False, "agent": "deploy"}
             )
+            if data is not None and not _is_of(data, welcome):
+                _part(link, 2)
+                return f"another cluster answers at {shown(*address)}"
             link.ask({"t": "ping", "ref": 2})
             missing = set(wanted)
             for ref in range(3, 1000):
                 status = link.ask({"t": "status", "ref": ref})
                 missing -= _gateways(status)
                 if not missing or time.monotonic() > until:
-                    # Else the session would be kept for a minute.
-                    with contextlib.suppress(OSError, EOFError, ValueError):  # a courtesy, no more
-                        link.ask({"t": "bye", "ref": ref + 1, "id": os.urandom(16)})
+                    _part(link, ref + 1)
                     return f"the owner does not know {' '.join(sorted(missing))}" if missing else ""
                 time.sleep(PAUSE)
     except (OSError, EOFError, ValueError) as error:
         return str(error) or "the connection was closed"
     return "no answer"
+
+
+def _is_of(data: Path, welcome: dict[str, Any]) -> bool:
+    """Whether the numbering is that of this data directory: a number that chance has chosen, noted
+    there before the owner answers anybody."""
+    from worker import note
+
+    noted = note.read(data / "epoch")
+    return noted is not None and welcome.get("epoch") == noted.epoch
+
+
+def _part(link: _Link, ref: int) -> None:
+    """Else the session would be kept for a minute."""
+    with contextlib.suppress(OSError, EOFError, ValueError):  # a courtesy, no more
+        link.ask({"t": "bye", "ref": ref, "id": os.urandom(16)})
 
 
 def _gateways(status: dict[str, Any]) -> set[str]:

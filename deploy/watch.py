@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from deploy import ready
+from deploy import listening, ready
 from deploy.errors import DeployError
 from deploy.place import Place
 from deploy.rpc import Program, Supervisor
@@ -41,7 +41,8 @@ def await_serving(
         begins: `log_sizes` of the programs that are being started, from before their start.
 
     Raises:
-        DeployError: one of them refuses or keeps dying, or the time is over; with its last words.
+        DeployError: one of them refuses, keeps dying or listens elsewhere, or the time is over;
+            with its last words.
     """
     pids: dict[str, set[int]] = {}
     trouble = "nobody was asked"
@@ -53,8 +54,10 @@ def await_serving(
             if program.gave_up or len(seen - {0}) >= DEATHS:
                 raise DeployError(_why(program, begins.get(program.name, 0)))
         if trouble:
-            trouble = ready.trouble(place.addresses[0], gateways, until)
-            if not trouble:
+            trouble = ready.trouble(place.addresses[0], gateways, until, data=place.data)
+            if trouble:
+                listening.check(place, programs, settled=False)
+            else:
                 until = min(until, time.monotonic() + READY_WITHIN)
         if not trouble and (not place.says_ready or _all_ready(programs, begins)):
             return

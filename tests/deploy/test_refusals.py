@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.site import SHIPPED, Site, is_root
+from tests.support import eventually, slack
 
 
 def refused(site: Site) -> None:
@@ -40,6 +41,60 @@ async def test_a_port_that_another_cluster_holds(site: Site, another_site: Site)
     refused(another_site)
     assert site.pids() == pids
     assert site.kinds() == SHIPPED
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_cluster_that_runs_elsewhere_than_is_set(
+    site: Site, another_site: Site, taken: bool
+) -> None:
+    """It was said to be up on an address that is another cluster's, or nobody's for 30 s."""
+    if taken:
+        await another_site.up()
+    await site.up()
+    pids = site.pids()
+    done = await site.run("up", listen=f"127.0.0.1:{another_site.port}")
+    assert f"runs on 127.0.0.1:{site.port}, " in done.sentence
+    assert f"the settings say 127.0.0.1:{another_site.port}" in done.sentence
+    assert f"HUBBUB_DATA={site.data.resolve()} deploy/down" in done.sentence
+    assert done.seconds < slack(3)
+    assert site.pids() == pids
+
+
+async def test_a_cluster_that_stood_still_and_starts_elsewhere_than_is_set(
+    site: Site, another_site: Site
+) -> None:
+    """Its supervisord keeps the settings that it was started with."""
+    await another_site.up()
+    await site.up(gateways=1)
+    site.supervisor.stop("gateway-1")
+    await eventually(lambda: not site.pids()["gateway-1"], 15, what="gateway-1 stops")
+    done = await site.run("up", listen=f"127.0.0.1:{another_site.port}")
+    assert f"runs on 127.0.0.1:{site.port}, " in done.sentence
+
+
+async def test_a_cluster_whose_port_another_has_meanwhile_is_not_up(
+    site: Site, another_site: Site
+) -> None:
+    """“Readiness must never take a stranger's cluster for its own”: gateways are called alike."""
+    site.settings["log_level"] = "WARNING"  # so that only what answers tells
+    await site.up(gateways=1)
+    site.supervisor.stop("gateway-1")
+    await eventually(lambda: not site.pids()["gateway-1"], 15, what="gateway-1 stops")
+    another_site.port = site.port
+    await another_site.up(gateways=1)
+    done = await site.run("up")
+    assert f"{site.port} is in use by another program" in done.sentence
+    assert another_site.serves("gateway-1")
+
+
+async def test_one_of_several_addresses_that_is_not_listened_on(site: Site) -> None:
+    both = f"127.0.0.1:{site.port},127.0.0.2:{site.port}"
+    await site.up(listen=both)
+    assert "already" in (await site.up(listen=both)).out
+    assert f"runs on {both}, " in (await site.run("up")).sentence
+    await site.down()
+    await site.up()
+    assert f"the settings say {both}:" in (await site.run("up", listen=both)).sentence
 
 
 async def test_an_address_of_another_machine(site: Site) -> None:

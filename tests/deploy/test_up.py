@@ -73,6 +73,14 @@ async def test_a_second_up_is_quick_and_changes_nothing(site: Site) -> None:
         assert (await client.status()).sessions == 1
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "localhost", "127.1"])
+async def test_however_its_address_is_written_it_is_up_already(site: Site, host: str) -> None:
+    listen = f"{host}:{site.port}"
+    await site.up(listen=listen, gateways=1)
+    done = await site.up(listen=listen)
+    assert f"up already: 1 gateway on {listen}, " in done.out
+
+
 async def test_more_gateways_are_added_and_nobody_else_is_touched(site: Site) -> None:
     """“`HUBBUB_GATEWAYS=4 deploy/up` adds the missing gateways and touches no other process.”"""
     await site.up()

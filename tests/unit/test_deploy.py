@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 import threading
 
 import pytest
 
-from deploy import __main__ as command, cluster, ready
+from deploy import __main__ as command, cluster, processes, ready
 from deploy.errors import DeployError
 
 
@@ -52,3 +53,16 @@ def test_somebody_else_who_has_the_port_is_no_gateway(said: bytes) -> None:
         finally:
             other.join()
     assert told == "what answers there is no gateway"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_where_a_process_listens_is_what_it_has_bound(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listener:
+        address = (host, listener.getsockname()[1])
+        assert address in processes.listening(os.getpid())
+    assert address not in processes.listening(os.getpid())
