@@ -76,7 +76,7 @@ def place_from_environment() -> Place:
     except ConfigError as error:
         raise DeployError(f"{error}.") from None
     says_ready = settings.log_level in ("DEBUG", "INFO")
-    if not addresses or any(port == 0 for _, port in addresses):
+    if any(port == 0 for _, port in addresses):
         raise DeployError("the listen address needs a HOST:PORT with a fixed port.")
     return Place(data, run_dir, addresses, _wanted_gateways(), settings.brokers, says_ready)
 

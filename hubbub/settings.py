@@ -203,7 +203,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError("log_level must be DEBUG, INFO, WARNING or ERROR")
         if not self.data or "\0" in self.data + self.bus_keys:
             raise ValueError("data and bus_keys must name directories")
-        self.listen_addresses()
+        if not self.listen_addresses():
+            raise ValueError("listen names no address: it needs a HOST:PORT")
 
     @property
     def data_dir(self) -> Path:

@@ -56,6 +56,16 @@ def test_a_listen_address_may_be_ipv6_and_several() -> None:
     assert got.listen_addresses() == [("127.0.0.1", 7000), ("::1", 7001)]
 
 
+@pytest.mark.parametrize("listen", ["", " ", ",", " , "])
+def test_a_listener_without_an_address_is_refused(tmp_path: Path, listen: str) -> None:
+    """A gateway started with it ran, and nobody could reach it."""
+    (tmp_path / "c.toml").write_text(f'listen = "{listen}"\n')
+    with pytest.raises(ConfigError, match="listen names no address: it needs a HOST:PORT"):
+        load("--config", str(tmp_path / "c.toml"))
+    with pytest.raises(ConfigError, match="listen names no address"):
+        load(HUBBUB_LISTEN=listen)
+
+
 def test_every_setting_is_explained_and_documented() -> None:
     table = (ROOT / "docs" / "operations.md").read_text()
     for option in settings.options():
