@@ -26,7 +26,7 @@ WHO = {
     Role.ACCOUNT: "somebody who has registered",
     Role.CLUSTER_OPERATOR: "an account that was promoted; in rooms it is this beside the rest",
     Role.SUSPENDED: "an account that is shut out: no other role counts, and its sessions are ended",
-    Role.OWNER: "the account that made the room, or was made its owner",
+    Role.OWNER: "the account that made the room, found it empty, or was made its owner",
     Role.OPERATOR: "a member that an owner made one",
     Role.MEMBER: "somebody who is in the room",
     Role.MUTED: "a plain member that may not write; owners and operators cannot be held by it",
