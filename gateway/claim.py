@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hubbub.errors import ConfigError
-from hubbub.settings import runtime_dir
+from hubbub.settings import parse_address, runtime_dir
 
 # The kernel's own bound per connection: it would take megabytes for one that never reads.
 SEND_BUFFER = 256 * 1024
+LONGEST = 512  # bytes of an address in a lock; a name of a host has at most 255 characters
 BACKLOG = 4096  # the kernel takes less where net.core.somaxconn says so
 
 
@@ -34,8 +35,7 @@ class Claim:
     @property
     def address(self) -> str:
         """HOST:PORT as bound, the port a real one."""
-        host, port = self.socket.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return _shown(*self.socket.getsockname()[:2])
 
     def close(self) -> None:
         """Give up the port."""
@@ -59,7 +59,7 @@ def claim(host: str, port: int, data: Path) -> Claim:
     with _locked(run / "listen.guard"):
         bound = None
         if port == 0:
-            bound = _bind(family, address, shared=True)
+            bound = _bind(family, address, shared=True, run=run)
             port = bound.getsockname()[1]
         name = "listen-" + re.sub(r"[^0-9A-Za-z.]", "-", f"{host}-{port}") + ".lock"
         lock = os.open(run / name, os.O_RDWR | os.O_CREAT, 0o600)
@@ -67,9 +67,11 @@ def claim(host: str, port: int, data: Path) -> Claim:
             if bound is None:
                 if not _is_held(lock):
                     # Nobody of ours is there: then nobody at all may be.
-                    _bind(family, address, shared=False).close()
-                bound = _bind(family, address, shared=True)
+                    _bind(family, address, shared=False, run=run).close()
+                bound = _bind(family, address, shared=True, run=run)
             fcntl.flock(lock, fcntl.LOCK_SH)
+            with contextlib.suppress(OSError):  # a full disk: it is a hint for others, no more
+                os.pwrite(lock, f"{_shown(host, port)}\n".encode(), 0)
         except BaseException:
             os.close(lock)
             raise
@@ -85,7 +87,7 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, 
 
 
 def _bind(
-    family: socket.AddressFamily, address: tuple[object, ...], *, shared: bool
+    family: socket.AddressFamily, address: tuple[object, ...], *, shared: bool, run: Path
 ) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -103,17 +105,36 @@ def _bind(
         made.listen(BACKLOG)
     except OSError as error:
         made.close()
-        raise _refusal(address, error) from None
+        raise _refusal(address, error, run) from None
     return made
 
 
-def _refusal(address: tuple[object, ...], error: OSError) -> ConfigError:
+def _refusal(address: tuple[object, ...], error: OSError, run: Path) -> ConfigError:
     where = f"{address[0]}:{address[1]}"
     if error.errno == errno.EADDRINUSE:
-        return ConfigError(
-            f"{where} is in use by another program; set HUBBUB_LISTEN to a free HOST:PORT"
-        )
+        told = f"{where} is in use by another program;"
+        # Most often the data directory was named, and the address that goes with it forgotten.
+        if ours := ",".join(_listening(run)):
+            told += f" the cluster of this data directory listens on {ours}:"
+            return ConfigError(f"{told} set HUBBUB_LISTEN to that, or to a free HOST:PORT")
+        return ConfigError(f"{told} set HUBBUB_LISTEN to a free HOST:PORT")
     return ConfigError(f"cannot listen on {where}: {error.strerror}; set HUBBUB_LISTEN")
+
+
+def _listening(run: Path) -> Iterator[str]:
+    """The addresses that gateways of this data directory hold."""
+    for path in sorted(run.glob("listen-*.lock")):
+        with contextlib.suppress(OSError, ValueError):  # gone, or of a version that told nothing
+            lock = os.open(path, os.O_RDWR)
+            try:
+                if _is_held(lock):
+                    yield _shown(*parse_address(os.pread(lock, LONGEST, 0).decode()))
+            finally:
+                os.close(lock)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_held(lock: int) -> bool:

@@ -73,9 +73,10 @@ async def test_supervisord_by_hand_and_down(site: Site, clone: Callable[[], Path
     """Whoever started it, deploy/up sees it and deploy/down stops it."""
     site.root = clone()
     site.data = site.root / "var"
+    (site.root / ".venv").symlink_to(sys.prefix)
     await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(site.root / "supervisord.conf")],
+        [".venv/bin/supervisord", "-c", "supervisord.conf"],
         env=site.environment(data=""),
         cwd=site.root,
         check=True,

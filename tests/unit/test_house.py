@@ -113,6 +113,15 @@ def test_stopping_needs_nothing_but_a_python() -> None:
                 }, path
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "supervisord.conf"])
+def test_what_is_to_be_typed_is_found_in_the_environment(page: str) -> None:
+    """“bare `supervisord` is not on the PATH, and the system's python has no uvloop”"""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    typed = re.findall(r"(\S*)\b(supervisord|supervisorctl|python3?) -", text)
+    assert typed
+    assert {before.removeprefix("`") for before, _ in typed} == {".venv/bin/"}
+
+
 def test_what_is_declared_is_what_is_pinned() -> None:
     runtime = declared(_strings(project()["dependencies"]))
     pinned = pins("requirements.txt")

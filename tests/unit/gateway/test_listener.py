@@ -82,6 +82,30 @@ def test_a_port_that_another_cluster_listens_on_is_refused(tmp_path: Path, port:
     claim(HOST, port, tmp_path / "b").close()
 
 
+def test_who_forgets_the_address_of_the_cluster_is_told_where_it_listens(
+    tmp_path: Path, port: int
+) -> None:
+    """Only those addresses that somebody holds, whatever else stands in the directory."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    theirs, gone = claim(HOST, port, tmp_path / "a"), claim(HOST, 0, tmp_path / "b")
+    gone.close()
+    with pytest.raises(
+        ConfigError, match=r"another program; set HUBBUB_LISTEN to a free HOST:PORT$"
+    ):
+        claim(HOST, port, tmp_path / "b")
+    ours = [claim(HOST, 0, tmp_path / "b"), claim("127.0.0.2", 0, tmp_path / "b")]
+    (tmp_path / "b" / "run" / "listen-odd.lock").write_bytes(b"\xff")
+    with pytest.raises(ConfigError) as refusal:
+        claim(HOST, port, tmp_path / "b")
+    assert str(refusal.value) == (
+        f"{HOST}:{port} is in use by another program; the cluster of this data directory listens on"
+        f" {ours[0].address},{ours[1].address}: set HUBBUB_LISTEN to that, or to a free HOST:PORT"
+    )
+    for one in (theirs, *ours):
+        one.close()
+
+
 @pytest.mark.parametrize("option", [0, socket.SO_REUSEADDR, socket.SO_REUSEPORT])
 def test_a_port_that_a_stranger_listens_on_is_refused(
     tmp_path: Path, port: int, option: int
