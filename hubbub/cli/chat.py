@@ -26,7 +26,8 @@ On a terminal you type, and what others say appears above your line; /help lists
 completes names, rooms and commands. Your own lines stand dimmed above it until they are stored. The
 number behind a message is its name for /reply, /react, /edit and /delete. Lines from rooms other
 than the current one begin with [room] or [@name]. When a message names you (@NAME), or somebody
-writes to you alone, the bell rings.
+writes to you alone, the bell rings. Ctrl-Z stops the program as it stops others, and `fg` brings it
+back with what you were typing.
 From a pipe, or with --input, each line is sent in order once the room is joined; your own lines are
 printed in their place among the others'; at the end of input it leaves once all are stored.
 Empty lines are skipped. A line over 4,000 characters is an error; the others are still sent. The

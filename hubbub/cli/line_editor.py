@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,8 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import DummyHistory, FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from hubbub.cli.conversation import Conversation
 
 REPAINT_AFTER = 0.02  # seconds in which lines gather, so that a flood moves the prompt less often
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 LOUD, QUIET, DIM = "bold ansiyellow", "fg:ansicyan", "dim"
 Fragments: TypeAlias = list[tuple[str, str]]
 
@@ -49,10 +53,16 @@ class LineEditor:
             completer=_Tab(self._complete),
             complete_style=CompleteStyle.READLINE_LIKE,
             complete_while_typing=False,
+            enable_suspend=True,
+            key_bindings=_keys(),
         )
         # Without what one types into it: a password.
         self._asking: PromptSession[str] = PromptSession(
-            history=DummyHistory(), is_password=True, erase_when_done=True
+            history=DummyHistory(),
+            is_password=True,
+            erase_when_done=True,
+            enable_suspend=True,
+            key_bindings=_keys(),
         )
         self._lines: list[Shown] = []
         self._printing: asyncio.TimerHandle | None = None
@@ -190,6 +200,22 @@ def _fragments(line: Shown) -> Fragments:
     style = LOUD if line.loud else QUIET if line.quiet else ""
     number = [(DIM, f" #{line.number}")] if line.number else []
     return [(style, line.text), *number]
+
+
+def _keys() -> KeyBindings:
+    """No control character gets into the line, but for the line ends and tabs of what is pasted."""
+    keys = KeyBindings()
+
+    @keys.add("c-q")  # would take the next key as text, whichever it is
+    def _ignore(event: KeyPressEvent) -> None:
+        pass
+
+    @keys.add(Keys.BracketedPaste)
+    def _paste(event: KeyPressEvent) -> None:
+        text = event.data.replace("\r\n", "\n").replace("\r", "\n")
+        event.current_buffer.insert_text(_CONTROL.sub("", text))
+
+    return keys
 
 
 class _Tab(Completer):

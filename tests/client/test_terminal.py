@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -109,6 +110,41 @@ async def test_what_is_wrong_is_told_and_the_prompt_names_the_room(
     await radha.shows(lambda rows: rows[-1] == f"{room}>")
     radha.type("\x04")
     assert await ends(radha) == 0
+
+
+async def test_ctrl_z_gives_the_shell_back_and_fg_the_line_that_was_being_typed(
+    shared: Cluster, room: str, tmp_path: Path
+) -> None:
+    """It was taken as text, and what was typed for the shell was said to everybody in the room."""
+    terminal = Terminal()
+    argv, environ = shared.command("chat", "--name", "Radha", "--room", room)
+    homes = {"XDG_STATE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    # A shell that leads its terminal, as only such a one can stop and go on.
+    shell = ["sh", "-c", ': <"$(tty)"; exec sh -i']
+    await terminal.start(shell, {**environ, **homes, "PS1": "$ ", "CHAT": shlex.join(argv)})
+    await terminal.shows(lambda rows: rows[-1:] == ["$"])
+    terminal.type("$CHAT\r")
+    await terminal.shows(lambda rows: rows[-1] == f"{room}>")
+    terminal.type("half")
+    await terminal.shows(lambda rows: rows[-1] == f"{room}> half")
+    terminal.type("\x1a")
+    await terminal.shows(lambda rows: rows[-1] == "$")
+    terminal.type("echo in the $0\r")
+    await terminal.shows(lambda rows: rows[-2:] == ["in the sh", "$"])
+    terminal.type("fg\r")
+    await terminal.shows(lambda rows: rows[-1] == f"{room}> half")
+    terminal.type(" a line\r")
+    await terminal.shows(lambda rows: rows[-2:] == ["Radha: half a line #1", f"{room}>"])
+    terminal.type("\x04")
+    await terminal.shows(lambda rows: rows[-1] == "$")
+    terminal.type("exit\r")
+    assert await ends(terminal) == 0
+    await terminal.close()
+
+
+async def test_no_control_character_gets_into_the_line(radha: Terminal, room: str) -> None:
+    radha.type("a\x11\x02b\x1c\x1d\x1ec\x1b[200~\x1b[2J\x9bd\te\x1b[201~\r")
+    await radha.shows(lambda rows: rows[-2:] == ["Radha: bc[2Jd\\tea #1", f"{room}>"])
 
 
 async def test_a_lost_gateway_is_told_and_what_was_typed_meanwhile_is_said_later(
