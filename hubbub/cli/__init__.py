@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hubbub.arguments import ArgumentParser
+from hubbub.arguments import ArgumentParser, CommandParser
 
 # Loaded only when asked for: `hubbub send` in a script must not pay for the line editor.
 COMMANDS = {
@@ -44,6 +44,8 @@ examples:
   hubbub register Radha                    make an account; all commands then go as it
   hubbub COMMAND --help                    all about one command
 
+Options may stand anywhere behind COMMAND; what follows "--" is no option, whatever it looks like.
+
 exit codes: 0 done, 1 nothing found, 2 wrong usage, 65 a text that cannot be sent, 66 no input,
 69 no server could be reached, 74 a file cannot be read or written, 75 not known whether it was
 done, or try later, 77 not allowed: also a wrong password, or a login that is over
@@ -75,7 +77,9 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"hubbub {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=CommandParser
+    )
     for name, (module, line) in COMMANDS.items():
         wanted = name in argv
         command = commands.add_parser(
