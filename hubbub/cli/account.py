@@ -9,7 +9,7 @@ from hubbub.cli import common, credentials, identity
 from hubbub.cli.credentials import Account
 from hubbub.cli.lists import table
 from hubbub.cli.render import clock, json_line, visible
-from hubbub.client import connect
+from hubbub.client import Client, connect
 from hubbub.errors import Code, Refused
 from hubbub.frames import Device
 
@@ -26,6 +26,7 @@ rooms, peers, search and unread then go as that account, unless --guest or anoth
     "login": """\
 Logs in to an account on this machine, for this --server. What is kept is a token, not the password,
 in $XDG_DATA_HOME/hubbub/accounts.json (default ~/.local/share/hubbub), readable by you alone.
+When it cannot be kept there nothing is done; so it is with register and passwd.
 """,
     "logout": "Forgets the account on this machine, and ends what runs as it from here.\n",
     "devices": "Lists where the account is logged in. --revoke N logs one of them out.\n",
@@ -76,10 +77,16 @@ def _stored(args: argparse.Namespace) -> Account | None:
     return account
 
 
+def _keep(args: argparse.Namespace, client: Client, done: str) -> None:
+    account = Account(client.name, client.device)
+    credentials.keep_done(identity.servers(args), account, done)
+
+
 def _register(args: argparse.Namespace) -> int:
     if (other := credentials.find(identity.servers(args))) is not None:
         common.complain(f"you are logged in as {other.name}; `hubbub logout` ends that")
         return common.USAGE
+    credentials.try_place()
     password = identity.ask_new_password()
     if password is None:
         return common.USAGE
@@ -87,7 +94,7 @@ def _register(args: argparse.Namespace) -> int:
     async def main() -> int:
         async with identity.connected(args, agent=AGENT, guest=True, visible=False) as client:
             await client.register(password)
-            credentials.keep(identity.servers(args), Account(client.name, client.device))
+            _keep(args, client, "the account is made")
             print(f"{visible(client.name)} is your account now, and logged in here")
         return common.OK
 
@@ -100,6 +107,7 @@ def _login(args: argparse.Namespace) -> int:
     if other is not None and identity.stored_account(args) is None:
         common.complain(f"you are logged in as {other.name}; `hubbub logout` ends that")
         return common.USAGE
+    credentials.try_place()
     password = identity.ask_password()
 
     async def main() -> int:
@@ -113,7 +121,7 @@ def _login(args: argparse.Namespace) -> int:
             agent=AGENT,
             connect_within=args.connect_within,
         ) as client:
-            credentials.keep(servers, Account(client.name, client.device))
+            _keep(args, client, "you were logged in")
             print(f"you are logged in as {visible(client.name)}")
         return common.OK
 
@@ -175,6 +183,7 @@ def _passwd(args: argparse.Namespace) -> int:
     account = _stored(args)
     if account is None:
         return common.NOT_ALLOWED
+    credentials.try_place()
     old = identity.ask_password("Old password")
     new = identity.ask_new_password(variable="HUBBUB_NEW_PASSWORD")
     if new is None:
@@ -183,7 +192,7 @@ def _passwd(args: argparse.Namespace) -> int:
     async def main() -> int:
         async with identity.connected(args, agent=AGENT, visible=False) as client:
             await client.passwd(old, new)
-            credentials.keep(identity.servers(args), Account(client.name, client.device))
+            _keep(args, client, "the password is changed")
             print("the password is changed; other devices are logged out")
         return common.OK
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from hubbub.cli.common import home_dir
+from hubbub.cli.common import home_dir, told
 from hubbub.names import name_key
 
 
@@ -47,6 +47,33 @@ def keep(servers: Sequence[str], account: Account) -> None:
     """
     with _changing() as stored:
         stored.update(dict.fromkeys(servers, account))
+
+
+def try_place() -> None:
+    """See whether an account could be kept, before a server is asked for what must be.
+
+    Raises:
+        OSError: it could not.
+    """
+    try:
+        with _changing():
+            pass
+    except OSError as error:
+        text = f"nothing was done: a login could not be kept here ({told(error)})"
+        raise OSError(text) from None
+
+
+def keep_done(servers: Sequence[str], account: Account, done: str) -> None:
+    """Like `keep`, for what the server has done already.
+
+    Raises:
+        OSError: it cannot be written; the text says `done`, and how to make up for it.
+    """
+    try:
+        keep(servers, account)
+    except OSError as error:
+        again = f"`hubbub login {account.name}` logs in again"
+        raise OSError(f"{done}, but not kept here ({told(error)}); {again}") from None
 
 
 def forget(servers: Sequence[str], name: str | None = None) -> None:

@@ -113,7 +113,8 @@ def _keep(talk: Conversation) -> None:
     """Remember the account on this machine, unless another one is remembered."""
     other = credentials.find(talk.servers)
     if other is None or other.name == talk.client.name:
-        credentials.keep(talk.servers, Account(talk.client.name, talk.client.device))
+        account = Account(talk.client.name, talk.client.device)
+        credentials.keep_done(talk.servers, account, "you are logged in until you leave")
     else:
         talk.note(f"* This machine stays logged in as {visible(other.name)}")
 

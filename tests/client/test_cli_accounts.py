@@ -83,6 +83,35 @@ async def test_what_is_wrong_with_a_login_is_told_by_the_exit_code(
     assert (await ben.run("chat", "--name", name))[0] == 77
 
 
+async def test_nothing_is_asked_of_the_server_when_the_login_could_not_be_kept(
+    anna: Someone, ben: Someone, room: str
+) -> None:
+    """`register` made the account and ended with 74, and not a word that there was one now."""
+    name, nowhere = f"A{room}", Someone(anna.cluster, Path("/proc"))
+    for command in ("register", "login"):
+        code, _, errors = await nowhere.run(command, name, PASSWORD=SECRET)
+        assert code == 74
+        assert errors.startswith("hubbub: nothing was done: a login could not be kept here (/proc/")
+        await ben.does(command, name, PASSWORD=SECRET)  # there is no such account yet
+        assert len(await ben.does("devices")) == 1
+        if command == "register":
+            await ben.does("logout")
+    lock = ben.home / "data" / "hubbub" / "accounts.lock"
+    lock.unlink()
+    lock.mkdir()
+    assert (await ben.run("passwd", PASSWORD=SECRET, NEW_PASSWORD="battery staple"))[0] == 74
+    await anna.does("login", name, PASSWORD=SECRET)
+
+
+async def test_what_is_done_and_cannot_be_kept_is_told(anna: Someone, room: str) -> None:
+    name, nowhere = f"A{room}", Someone(anna.cluster, Path("/proc"))
+    flags = ("--name", name, "--room", room)
+    code, lines, errors = await nowhere.run("chat", *flags, stdin="/register\n", PASSWORD=SECRET)
+    assert (code, lines) == (74, [f"* {name} is your account now"])
+    assert "you are logged in until you leave, but not kept here (/proc/" in errors
+    assert f"`hubbub login {name}`" in errors
+
+
 async def test_another_device_is_logged_out_from_here(
     anna: Someone, ben: Someone, room: str
 ) -> None:
