@@ -14,6 +14,7 @@ from hubbub.cli import common, identity
 from hubbub.cli.commands import asks_secret
 from hubbub.cli.conversation import Conversation
 from hubbub.cli.input import lines_of
+from hubbub.cli.plain import PlainTerminal, is_plain
 from hubbub.cli.render import Shown, visible
 from hubbub.cli.transcript import Look
 from hubbub.client import Client
@@ -27,7 +28,8 @@ completes names, rooms and commands. Your own lines stand dimmed above it until 
 number behind a message is its name for /reply, /react, /edit and /delete. Lines from rooms other
 than the current one begin with [room] or [@name]. When a message names you (@NAME), or somebody
 writes to you alone, the bell rings. Ctrl-Z stops the program as it stops others, and `fg` brings it
-back with what you were typing.
+back with what you were typing. On a terminal that obeys no escape sequences (TERM=dumb) there are
+plain lines, no prompt and no Tab.
 From a pipe, or with --input, each line is sent in order once the room is joined; your own lines are
 printed in their place among the others'; at the end of input it leaves once all are stored.
 Empty lines are skipped. A line over 4,000 characters is an error; the others are still sent. The
@@ -78,6 +80,9 @@ async def _chat(args: argparse.Namespace, descriptor: int, *, typed: bool) -> in
     try:
         async with identity.connected(args, agent="hubbub chat") as client:
             late.cancel()
+            if typed and is_plain():
+                await _at_plain_terminal(client, look, room, identity.servers(args))
+                return common.OK
             if typed:
                 await _at_terminal(client, look, room, identity.servers(args))
                 return common.OK
@@ -161,6 +166,15 @@ async def _at_terminal(client: Client, look: Look, room: str | None, servers: li
             await _together(talk, _typed(talk, room, editor.lines(), waiting), _work(talk, waiting))
     finally:
         await asides.stop()
+
+
+async def _at_plain_terminal(
+    client: Client, look: Look, room: str | None, servers: list[str]
+) -> None:
+    lines = lines_of(0)
+    talk = Conversation(client, look, PlainTerminal(0, lines), servers)
+    talk.note(f"* You are {visible(client.name)}; /help lists the commands")
+    await _together(talk, _from_pipe(talk, room, lines))
 
 
 async def _typed(

@@ -86,8 +86,10 @@ class Screen:
 class Terminal:
     """A program that believes it sits at a terminal."""
 
-    def __init__(self, columns: int = 60, rows: int = 20) -> None:
+    def __init__(self, columns: int = 60, rows: int = 20, *, kind: str = "xterm") -> None:
         self.screen = Screen(columns, rows)
+        self.escapes = 0  # how many sequences the program has written
+        self._kind = kind
         self._rest = ""
         self._master, self._slave = os.openpty()
         fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -100,7 +102,7 @@ class Terminal:
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,
-            env={**environ, "TERM": "xterm"},
+            env={**environ, "TERM": self._kind},
             start_new_session=True,
         )
         os.close(self._slave)
@@ -113,6 +115,7 @@ class Terminal:
             data = b""
         if not data:
             asyncio.get_running_loop().remove_reader(self._master)
+        self.escapes += data.count(b"\x1b")
         self._rest += data.decode(errors="replace")
         while self._rest:
             found = _SEQUENCE.match(self._rest)

@@ -147,6 +147,39 @@ async def test_no_control_character_gets_into_the_line(radha: Terminal, room: st
     await radha.shows(lambda rows: rows[-2:] == ["Radha: bc[2Jd\\tea #1", f"{room}>"])
 
 
+async def test_a_dumb_terminal_is_written_plain_lines_and_no_escape_sequence(
+    shared: Cluster, room: str, tmp_path: Path
+) -> None:
+    terminal, name, secret = Terminal(kind="dumb"), f"D{room}", "correct horse"
+    argv, environ = shared.command("chat", "--name", name, "--room", room)
+    homes = {"XDG_STATE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    await terminal.start(argv, {**environ, **homes})
+    await terminal.shows(lambda rows: rows[-1:] == [f"* You are in {room}; nobody else is here"])
+    terminal.type("hello\r")
+    await terminal.shows(lambda rows: rows[-1] == f"{name}: hello #1")
+    terminal.type("/jion den\r")
+    await terminal.shows(lambda rows: rows[-2].startswith("! unknown command /jion"))
+    terminal.type("/register\r")
+    for question in (f"Password for {name}:", "The same again:"):
+        await terminal.shows(lambda rows, row=question: rows[-1] == row)  # type: ignore[misc]
+        assert not terminal.echoes()
+        terminal.type(f"{secret}\r")
+    await terminal.shows(lambda rows: rows[-1] == f"* {name} is your account now")
+    assert terminal.echoes()
+    terminal.type("/quit\r")
+    assert await ends(terminal) == 0
+    rows = terminal.screen.text()
+    assert rows[:4] == [
+        f"* You are {name}; /help lists the commands",
+        f"* You are in {room}; nobody else is here",
+        "hello",
+        f"{name}: hello #1",
+    ]
+    assert not any(secret in row for row in rows)
+    assert terminal.escapes == 0
+    await terminal.close()
+
+
 async def test_a_lost_gateway_is_told_and_what_was_typed_meanwhile_is_said_later(
     cluster: Cluster, tmp_path: Path
 ) -> None:
