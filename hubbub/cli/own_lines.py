@@ -12,7 +12,7 @@ from hubbub.cli import common
 from hubbub.cli.pending import Pending, PendingLine
 from hubbub.cli.render import visible
 from hubbub.client import Client
-from hubbub.errors import HubbubError, OutcomeUnknown
+from hubbub.errors import Code, HubbubError, OutcomeUnknown, Refused
 from hubbub.frames import Event, Message, Ok
 from hubbub.names import name_key
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 50  # messages of one's own in a room, to edit or delete the last that is left
 UNANSWERED = 256  # lines on their way, then nothing more is read
+QUOTED = 60  # characters of a line that was too long
 TELL_AFTER = 1.0  # seconds of waiting for acknowledgements before that is told
 SHOWN_WITHIN = 10.0  # seconds after the last acknowledgement for them to come back
 
@@ -101,7 +102,10 @@ class OwnLines:
         self._pending.drop(line)
         # It stands in the room perhaps: who is told "not sent" would say it again.
         what = "perhaps not sent" if isinstance(error, OutcomeUnknown) else "not sent"
-        text = f"{what} ({error}): {line.text}" if self._typed else f"{what}: {error}"
+        said = line.text
+        if isinstance(error, Refused) and error.code is Code.TOO_LARGE and len(said) > QUOTED:
+            said = f"{said[:QUOTED]}…"  # the whole would push the transcript off the screen
+        text = f"{what} ({error}): {said}" if self._typed else f"{what}: {error}"
         self._fail(number, text, common.exit_code(error))
         self._screen.redraw()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 from collections import deque
+from collections.abc import Iterator
 
 import hubbub
 from hubbub.cli import common, identity
@@ -13,7 +15,7 @@ from hubbub.cli.input import lines_of
 from hubbub.cli.render import is_direct, json_line
 from hubbub.client import Client
 from hubbub.client_requests import check_text
-from hubbub.errors import HubbubError
+from hubbub.errors import HubbubError, Refused
 from hubbub.frames import Ok
 from hubbub.names import name_key
 
@@ -23,7 +25,8 @@ MANUAL = """\
 Without TEXT every line of standard input that is not empty is one message, sent in order. Nobody
 sees a guest enter or leave; an account enters the room, and stays in it. It prints nothing and
 exits with 0 only once all is stored. @NAME as the room is one person alone: the text is there when
-they come.
+they come. A line that cannot be sent, as one over 4,000 characters, is named, and ends it with 65:
+those before it are stored, it and those after it are not. With --id none is.
 
 --id makes a repetition safe: run the same command with the same --id again until it exits with 0
 (or with 2, 65 or 77), and every line is stored once, also when an earlier run was killed or got no
@@ -103,9 +106,12 @@ async def _send_lines(args: argparse.Namespace, client: Client, room: str) -> No
     """Send standard input line by line, a bounded number of them on their way."""
     waiting: deque[asyncio.Future[Ok]] = deque()
     try:
+        number = 0
         async for line in lines_of(STDIN):
+            number += 1
             if line.strip():
-                waiting.append(client.say_nowait(room, line))
+                with _line(number):
+                    waiting.append(client.say_nowait(room, line))
             while waiting and (len(waiting) >= UNANSWERED or waiting[0].done()):
                 _print(args, [await waiting.popleft()])
         while waiting:
@@ -122,10 +128,21 @@ async def _send_lines(args: argparse.Namespace, client: Client, room: str) -> No
 
 
 async def _all_lines() -> list[str]:
-    texts = [line async for line in lines_of(STDIN) if line.strip()]
-    for line in texts:
-        check_text(line)
-    return texts
+    lines = [line async for line in lines_of(STDIN)]
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            with _line(number):
+                check_text(line)
+    return [line for line in lines if line.strip()]
+
+
+@contextlib.contextmanager
+def _line(number: int) -> Iterator[None]:
+    """What is refused herein is a line of standard input, which the refusal names."""
+    try:
+        yield
+    except Refused as error:
+        raise Refused(error.code, f"line {number}: {error.text}") from None
 
 
 def _print(args: argparse.Namespace, answers: list[Ok]) -> None:

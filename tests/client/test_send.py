@@ -74,12 +74,14 @@ async def test_send_tells_by_its_exit_code_what_is_wrong(shared: Cluster, room: 
 async def test_a_line_that_cannot_be_sent_ends_send_after_those_before_it(
     shared: Cluster, room: str
 ) -> None:
-    """“65 a text that cannot be sent”: one line tells it, and what went before is stored."""
-    lines = "\n".join(["one", "two", "x" * 4001, "three"])
+    """“65 a text that cannot be sent”: it is named, and what went before is stored."""
+    lines = "\n".join(["one", "", "two", "x" * 4001, "three"])
     code, printed, errors = await run(shared, "send", room, "--json", stdin=lines)
     assert code == 65
-    assert errors == "hubbub: a text has 1 to 4,000 characters, this one has 4,001\n"
+    assert errors == "hubbub: line 4: a text has 1 to 4,000 characters, this one has 4,001\n"
     assert [answer["seq"] for answer in objects(printed)] == [1, 2]
+    code, _, again = await run(shared, "send", room, "--id", f"at once {room}", stdin=lines)
+    assert (code, again) == (65, errors)  # with an id it is all or nothing
     assert await stored(shared, room) == ["one", "two"]
 
 
