@@ -32,11 +32,11 @@ back with what you were typing. On a terminal that obeys no escape sequences (TE
 plain lines, no prompt and no Tab.
 From a pipe, or with --input, each line is sent in order once the room is joined; your own lines are
 printed in their place among the others'; at the end of input it leaves once all are stored.
-Empty lines are skipped. A line over 4,000 characters is an error; the others are still sent. The
-exit code is that of the first error. Nothing of a room's past is printed unless /history asks for
-it. Room names may be written with a leading "#". With more than one room joined, lines begin with
-[room]; those of conversations of two with [@name]. /register, /login and /passwd take
-the passwords from HUBBUB_PASSWORD and HUBBUB_NEW_PASSWORD.
+Empty lines are skipped. A line over 4,000 characters, or with bytes that are no UTF-8, is an error;
+the others are still sent. The exit code is that of the first error. Nothing of a room's past is
+printed unless /history asks for it. Room names may be written with a leading "#". With more than
+one room joined, lines begin with [room]; those of conversations of two with [@name]. /register,
+/login and /passwd take the passwords from HUBBUB_PASSWORD and HUBBUB_NEW_PASSWORD.
 """
 
 

@@ -30,6 +30,16 @@ _CODES = {
 }
 
 
+NO_TEXT = "this is no UTF-8"
+
+
+class NoTextError(HubbubError):
+    """What is to be sent has bytes that are no text, and would not arrive as they are."""
+
+    def __init__(self, text: str = NO_TEXT) -> None:
+        super().__init__(text)
+
+
 def add_connection(parser: argparse.ArgumentParser) -> None:
     """The flags of every subcommand that talks to a cluster."""
     parser.add_argument(
@@ -62,6 +72,8 @@ def exit_code(error: BaseException) -> int:
     """The exit code that tells of an error."""
     if isinstance(error, Unreachable):
         return UNREACHABLE
+    if isinstance(error, NoTextError):
+        return BAD_DATA
     if isinstance(error, Refused):
         return TRY_LATER if error.code.retryable else _CODES.get(error.code, NOT_ALLOWED)
     return FAILED
@@ -160,8 +172,15 @@ def room_of(typed: str) -> str:
 
 
 def argument_text(words: list[str]) -> str:
-    """Words of the command line as one text; bytes that are not UTF-8 become U+FFFD."""
-    return os.fsencode(" ".join(words)).decode("utf-8", "replace")
+    """Words of the command line as one text.
+
+    Raises:
+        NoTextError: they are no UTF-8.
+    """
+    try:
+        return os.fsencode(" ".join(words)).decode()
+    except UnicodeDecodeError:
+        raise NoTextError from None
 
 
 def addresses(server: str | None) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hubbub.cli import common
 from hubbub.cli.commands import Command, Text, WrongLineError, parse_line
 from hubbub.cli.completer import Known
+from hubbub.cli.input import is_text
 from hubbub.cli.marks import Marks
 from hubbub.cli.own_lines import OwnLines
 from hubbub.cli.people import TYPING_FOR, People
@@ -176,6 +177,8 @@ class Conversation:
         """Carry out one typed line. Errors are told, and remembered in `exit_code`."""
         self._lines += 1
         try:
+            if not is_text(line):
+                raise common.NoTextError
             wanted = parse_line(line)
             if isinstance(wanted, Text):
                 await self.say(wanted.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 from collections.abc import AsyncIterator
 
@@ -11,7 +12,7 @@ LONGEST = 64 * 1024  # bytes of a line that is kept; nothing near it can be sent
 
 
 class LineCutter:
-    """Bytes in, lines out, decoded; bytes that are not UTF-8 become U+FFFD. Pure.
+    """Bytes in, lines out, decoded; `is_text` tells those that have bytes of no UTF-8. Pure.
 
     Of a line longer than LONGEST only its beginning is given: still too long to be sent.
     """
@@ -46,7 +47,18 @@ class LineCutter:
 
 
 def _text(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode("utf-8", "replace")
+    # What was cut off may have taken a part of the last character with it: no fault of the line.
+    whole = len(line) < LONGEST
+    return codecs.utf_8_decode(line.removesuffix(b"\r"), "surrogateescape", whole)[0]
+
+
+def is_text(line: str) -> bool:
+    """Whether it can be sent as it is: it was UTF-8, and holds no half characters."""
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 async def lines_of(descriptor: int) -> AsyncIterator[str]:

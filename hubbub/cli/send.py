@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import hubbub
 from hubbub.cli import common, identity
-from hubbub.cli.input import lines_of
+from hubbub.cli.input import is_text, lines_of
 from hubbub.cli.render import is_direct, json_line
 from hubbub.client import Client
 from hubbub.client_requests import check_text
@@ -25,8 +25,9 @@ MANUAL = """\
 Without TEXT every line of standard input that is not empty is one message, sent in order. Nobody
 sees a guest enter or leave; an account enters the room, and stays in it. It prints nothing and
 exits with 0 only once all is stored. @NAME as the room is one person alone: the text is there when
-they come. A line that cannot be sent, as one over 4,000 characters, is named, and ends it with 65:
-those before it are stored, it and those after it are not. With --id none is.
+they come. A line that cannot be sent, one over 4,000 characters or with bytes that are no UTF-8, is
+named, and ends it with 65: those before it are stored, it and those after it are not. With --id
+none is.
 
 --id makes a repetition safe: run the same command with the same --id again until it exits with 0
 (or with 2, 65 or 77), and every line is stored once, also when an earlier run was killed or got no
@@ -50,7 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send."""
-    text = common.argument_text(args.text) if args.text else None
+    try:
+        text = common.argument_text(args.text) if args.text else None
+    except common.NoTextError as error:
+        common.complain(str(error))
+        return common.exit_code(error)
     if text is not None and not text.strip():
         common.complain("there is no text to send")
         return common.USAGE
@@ -110,7 +115,7 @@ async def _send_lines(args: argparse.Namespace, client: Client, room: str) -> No
         async for line in lines_of(STDIN):
             number += 1
             if line.strip():
-                with _line(number):
+                with _line(number, line):
                     waiting.append(client.say_nowait(room, line))
             while waiting and (len(waiting) >= UNANSWERED or waiting[0].done()):
                 _print(args, [await waiting.popleft()])
@@ -131,14 +136,16 @@ async def _all_lines() -> list[str]:
     lines = [line async for line in lines_of(STDIN)]
     for number, line in enumerate(lines, 1):
         if line.strip():
-            with _line(number):
+            with _line(number, line):
                 check_text(line)
     return [line for line in lines if line.strip()]
 
 
 @contextlib.contextmanager
-def _line(number: int) -> Iterator[None]:
+def _line(number: int, line: str) -> Iterator[None]:
     """What is refused herein is a line of standard input, which the refusal names."""
+    if not is_text(line):
+        raise common.NoTextError(f"line {number}: {common.NO_TEXT}")
     try:
         yield
     except Refused as error:

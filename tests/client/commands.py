@@ -27,9 +27,10 @@ class Run:
             self.lines.append(line.decode().removesuffix("\n"))
 
     def type(self, *lines: str) -> None:
-        """Write lines to its standard input."""
+        """Write lines to its standard input; "\\udcff" is a byte that is no text."""
         assert self.process.stdin is not None
-        self.process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+        typed = "".join(f"{line}\n" for line in lines)
+        self.process.stdin.write(typed.encode("utf-8", "surrogateescape"))
 
     async def shows(self, line: str, within: float = 10) -> None:
         """Wait until it printed this line."""

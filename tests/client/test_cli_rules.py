@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from hubbub.cli import lists, operators
 from hubbub.cli.common import addresses, told
-from hubbub.cli.input import LONGEST, LineCutter
+from hubbub.cli.input import LONGEST, LineCutter, is_text
 from hubbub.cli.render import json_line, line_of, visible
 from hubbub.frames import Event, Message, Presence
 
@@ -96,7 +96,7 @@ def test_however_the_input_is_cut_the_same_lines_come_out(
 ) -> None:
     whole = b"\n".join(lines)
     wanted = [
-        line.removesuffix(b"\r").decode("utf-8", "replace") for line in whole.split(b"\n")
+        line.removesuffix(b"\r").decode("utf-8", "surrogateescape") for line in whole.split(b"\n")
     ]  # fmt: skip
     if not whole.split(b"\n")[-1]:
         wanted.pop()
@@ -114,6 +114,22 @@ def test_a_line_without_an_end_is_not_kept_whole() -> None:
     for _ in range(100):
         assert cutter.feed(b"x" * LONGEST) == []
     assert cutter.feed(b"\nshort\n") == ["x" * LONGEST, "short"]
+
+
+@given(st.binary())
+def test_a_line_is_text_only_as_the_bytes_that_came_in(line: bytes) -> None:
+    """They were made U+FFFD, said so, and nobody was told."""
+    (found,) = LineCutter().feed(line.replace(b"\n", b"") + b"\n")
+    if is_text(found):
+        assert found.encode() == line.replace(b"\n", b"").removesuffix(b"\r")
+    else:
+        with pytest.raises(UnicodeDecodeError):
+            line.decode()
+
+
+def test_a_character_that_a_long_line_was_cut_in_is_no_fault_of_it() -> None:
+    (found,) = LineCutter().feed(b"x" + "é".encode() * LONGEST + b"\n")
+    assert is_text(found)
 
 
 @pytest.mark.parametrize("server", [",", "a..b:7000", "\udcff:7000", "nowhere"])

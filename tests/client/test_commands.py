@@ -78,8 +78,8 @@ async def test_a_file_may_be_the_input(shared: Cluster, room: str, tmp_path: Pat
     path = tmp_path / "lines"
     path.write_bytes(b"one\n\n   \r\ntwo\r\n\xff\xfe\nlast without end")
     code, lines, errors = await run(shared, *CHAT, "--room", room, "--input", str(path))
-    assert (code, errors) == (0, "")
-    assert lines == ["Radha: one", "Radha: two", "Radha: \ufffd\ufffd", "Radha: last without end"]
+    assert (code, errors) == (65, "hubbub: line 5: this is no UTF-8\n")
+    assert lines == ["Radha: one", "Radha: two", "Radha: last without end"]
     assert (await run(shared, "chat", "--room", room, "--input", str(tmp_path / "none")))[0] == 66
 
 

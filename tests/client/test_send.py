@@ -85,6 +85,17 @@ async def test_a_line_that_cannot_be_sent_ends_send_after_those_before_it(
     assert await stored(shared, room) == ["one", "two"]
 
 
+async def test_bytes_that_are_no_text_are_told_and_never_sent_as_something_else(
+    shared: Cluster, room: str
+) -> None:
+    """As of a file in latin-1: it was stored with U+FFFD in it, and the exit code was 0."""
+    told = "this is no UTF-8\n"
+    lines = "caf\xe9\ncaf\udce9\nend"
+    assert await run(shared, "send", room, stdin=lines) == (65, [], f"hubbub: line 2: {told}")
+    assert await run(shared, "send", room, "caf\udce9") == (65, [], f"hubbub: {told}")
+    assert await stored(shared, room) == ["caf\xe9"]
+
+
 async def test_the_same_id_by_another_process_is_stored_once(
     shared: Cluster, room: str, tmp_path: Path
 ) -> None:
