@@ -23,7 +23,9 @@ def parse_addresses(addresses: tuple[str, ...] = ()) -> list[tuple[str, int]]:
     """
     from hubbub.settings import parse_address
 
-    given = ",".join(addresses) or os.environ.get("HUBBUB_SERVER") or DEFAULT_SERVER
+    # What is set and empty is no default: a script whose variable is unset meant another server.
+    named = addresses or (os.environ.get("HUBBUB_SERVER", DEFAULT_SERVER),)
+    given = ",".join(named)
     found = [parse_address(part) for part in given.split(",") if part.strip()]
     if not found:
         raise ValueError(f"{given!r} names no server")

@@ -14,6 +14,7 @@ from hubbub.cli import lists, operators
 from hubbub.cli.common import addresses, told
 from hubbub.cli.input import LONGEST, LineCutter, is_text
 from hubbub.cli.render import json_line, line_of, visible
+from hubbub.client_link import parse_addresses
 from hubbub.frames import Event, Message, Presence
 
 HOSTILE = [
@@ -139,6 +140,21 @@ def test_a_server_that_can_be_none_is_told(server: str, capsys: pytest.CaptureFi
         addresses(server)
     assert ended.value.code == 2
     assert repr(server) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("server", ["", " "])
+def test_a_server_that_is_named_by_nothing_is_not_the_default_one(
+    server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As by a script's variable that is not set."""
+    for variable, flag, which in (("a:1", server, "--server"), (server, None, "HUBBUB_SERVER")):
+        monkeypatch.setenv("HUBBUB_SERVER", variable)
+        with pytest.raises(SystemExit) as ended:
+            addresses(flag)
+        assert ended.value.code == 2
+        assert capsys.readouterr().err == f"hubbub: {which} needs an address, HOST:PORT\n"
+        with pytest.raises(ValueError, match="names no server"):
+            parse_addresses(() if flag is None else (flag,))
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff", b"x" * 129])
