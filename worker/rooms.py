@@ -253,7 +253,10 @@ def free_name(plan: Plan, wanted: str, sender: int, settings: Settings) -> tuple
     holder = plan.named(key)
     if holder is not None and holder != sender and not _reclaimed(plan, holder):
         other = plan.person(holder)
-        if other is not None and other.account is not None:
+        if other is not None and other.is_deleted:
+            kept = "is kept from others for 30 days"
+            text = f"the name {name} was given up with its account, and {kept}; choose another"
+        elif other is not None and other.account is not None:
             text = f"the name {name} belongs to an account; log in, or choose another"
         else:
             text = f"the name {name} is taken; choose another"

@@ -94,7 +94,9 @@ def _advised(error: Refused, account: Account | None, name: str | None) -> Refus
         again = f"`hubbub login {who}` does it again, --guest goes without"
         return Refused(error.code, f"{who} is not logged in here any more; {again}")
     if name and error.code is Code.NAME_TAKEN:
-        return Refused(error.code, f"{error.text}, or `hubbub login {name}` if it is your account")
+        # Only where the server says that it would help: not of a guest's name, or one given up.
+        login = f"log in with `hubbub login {name}`"
+        return Refused(error.code, error.text.replace("log in", login, 1))
     return error
 
 

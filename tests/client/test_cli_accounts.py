@@ -61,6 +61,9 @@ async def test_an_account_is_made_kept_left_and_deleted(anna: Someone, room: str
     assert (await anna.run("unregister", "--yes", PASSWORD=SECRET))[0] == 77
     deleted = await anna.does("unregister", "--yes", PASSWORD="battery staple")
     assert deleted == [f"the account {name} is deleted"]
+    code, _, errors = await anna.run("register", name, PASSWORD=SECRET)
+    assert code == 77
+    assert errors.endswith("is kept from others for 30 days; choose another\n")
     assert (await anna.run("login", name, PASSWORD="battery staple"))[0] == 77
 
 
@@ -76,7 +79,9 @@ async def test_what_is_wrong_with_a_login_is_told_by_the_exit_code(
     assert (await anna.run("register", name, PASSWORD="short"))[0] == 2
     assert (await anna.run("register", "a b", PASSWORD=SECRET))[0] == 2
     await anna.does("register", name, PASSWORD=SECRET)
-    assert (await ben.run("register", name, PASSWORD=SECRET))[0] == 77
+    code, _, errors = await ben.run("register", name, PASSWORD=SECRET)
+    assert (code, errors.count("log in")) == (77, 1)
+    assert f"log in with `hubbub login {name}`, or choose another" in errors
     assert (await ben.run("login", name, PASSWORD="wrong one"))[0] == 77
     assert (await ben.run("login", f"No{room}", PASSWORD="wrong one"))[0] == 77
     assert (await ben.run("unread"))[0] == 77

@@ -381,7 +381,11 @@ def test_the_name_of_a_deleted_account_is_kept_from_others_for_30_days() -> None
     alice = world.account("alice")
     unregister(world, alice)
     world.at += 30 * DAY - 1
-    assert code_of(world.ask(Hello(0, new(), "alice"))) == "name_taken"
+    taken = world.ask(Hello(0, new(), "alice"))
+    assert code_of(taken) == "name_taken"
+    assert isinstance(taken, frames.Error)
+    assert "was given up" in taken.text  # nobody can log in to it
+    assert "log in" not in taken.text
     assert code_of(world.ask(Hello(0, new(), "a1ice"))) == "name_taken"
     world.at += 1
     assert world.person("alice").sender != alice.sender
