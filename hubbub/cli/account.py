@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 
 from hubbub.cli import common, credentials, identity
@@ -33,7 +34,7 @@ When it cannot be kept there nothing is done; so it is with register and passwd.
     "passwd": "Changes the password. All other devices are logged out.\n",
     "unregister": """\
 Deletes the account: its rooms are left and its sessions end. What was said stays. The name is kept
-from others for 30 days.
+from others for 30 days. Without a terminal it wants --yes.
 """,
 }
 _ASKING = frozenset({"register", "login", "passwd", "unregister"})
@@ -203,9 +204,12 @@ def _unregister(args: argparse.Namespace) -> int:
     account = _stored(args)
     if account is None:
         return common.NOT_ALLOWED
+    if not args.yes and (sys.stdin is None or not sys.stdin.isatty()):
+        common.complain("there is no terminal to ask whether to do it; --yes does it unasked")
+        return common.NO_INPUT
     if not args.yes and not _confirmed(account.name):
-        common.complain("nothing was done")
-        return common.FAILED
+        common.complain("that is not its name; nothing was done")
+        return common.USAGE
     password = identity.ask_password()
 
     async def main() -> int:
@@ -223,4 +227,4 @@ def _confirmed(name: str) -> bool:
     try:
         return input(question).strip() == name
     except EOFError:
-        return False
+        raise KeyboardInterrupt from None

@@ -15,7 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
-EX_CANTCREAT = 73
+from hubbub.cli import common
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make what is missing in DIR, or a client directory beside it. 0 done, 2 usage, 73 cannot."""
+    """Make what is missing in DIR, or a client directory beside it. 0 done, 2 usage, 74 cannot."""
     if (args.client is None) != (args.out is None):
         print("hubbub keys: --client and --out go together", file=sys.stderr)
         return 2
@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> int:
             )
     except FileExistsError as error:
         print(f"hubbub keys: {error.filename} exists already", file=sys.stderr)
-        return EX_CANTCREAT
+        return common.IO_ERROR
     except OSError as error:
         print(f"hubbub keys: {error.filename}: {error.strerror}", file=sys.stderr)
-        return EX_CANTCREAT
+        return common.IO_ERROR
     return 0
 
 

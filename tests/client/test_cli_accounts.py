@@ -57,7 +57,9 @@ async def test_an_account_is_made_kept_left_and_deleted(anna: Someone, room: str
     assert (await anna.run("devices"))[0] == 77
     assert (await anna.run("login", name, PASSWORD=SECRET))[0] == 77
     assert await anna.does("login", name, PASSWORD="battery staple")
-    assert (await anna.run("unregister", stdin="no\n", PASSWORD="battery staple"))[0] == 1
+    code, asked, errors = await anna.run("unregister", PASSWORD="battery staple")
+    assert (code, asked) == (66, [])  # nobody is asked where nobody is
+    assert "--yes" in errors
     assert (await anna.run("unregister", "--yes", PASSWORD=SECRET))[0] == 77
     deleted = await anna.does("unregister", "--yes", PASSWORD="battery staple")
     assert deleted == [f"the account {name} is deleted"]
@@ -155,6 +157,18 @@ async def test_the_password_is_asked_for_unseen(shared: Cluster, anna: Someone, 
     await terminal.shows(lambda rows: "is your account now" in rows[-1])
     assert not any(SECRET in row for row in terminal.screen.text())
     await terminal.close()
+
+
+async def test_who_types_another_name_keeps_the_account(anna: Someone, room: str) -> None:
+    await anna.does("register", f"A{room}", PASSWORD=SECRET)
+    terminal = Terminal(columns=90)
+    await terminal.start(*anna.command("unregister", PASSWORD=SECRET))
+    await terminal.shows(lambda rows: rows[-1:] != [] and rows[-1].endswith("Type its name:"))
+    terminal.type(f"B{room}\r")
+    await terminal.shows(lambda rows: rows[-1] == "hubbub: that is not its name; nothing was done")
+    assert await terminal.process.wait() == 2
+    await terminal.close()
+    assert len(await anna.does("devices")) == 1
 
 
 # --- being an account -------------------------------------------------------------------------

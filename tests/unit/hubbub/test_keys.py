@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hubbub import cli
 from hubbub.cli import keys
 
 
@@ -29,3 +30,13 @@ def test_a_second_client_of_the_same_name_is_refused(tmp_path: Path) -> None:
     keys.make_client(tmp_path / "keys", "web2", tmp_path / "one")
     with pytest.raises(FileExistsError):
         keys.make_client(tmp_path / "keys", "web2", tmp_path / "two")
+
+
+def test_where_no_keys_can_be_made_that_is_told_with_a_status_that_help_lists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """“74 a file cannot be read or written”"""
+    assert cli.main(["keys", str(tmp_path / "keys")]) == 0
+    for out in (tmp_path / "keys", Path("/proc/nope")):
+        assert cli.main(["keys", str(tmp_path / "keys"), "--client", "a", "--out", str(out)]) == 74
+    assert "exists already" in capsys.readouterr().err
