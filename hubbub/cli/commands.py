@@ -166,8 +166,8 @@ def _may_number(rest: str) -> Arguments:
 
 
 def _count(rest: str) -> Arguments:
-    if rest and not re.fullmatch("[0-9]{1,15}", rest):
-        raise _WrongArgumentsError("it takes a number of entries")
+    if rest and (not re.fullmatch("[0-9]{1,15}", rest) or int(rest) == 0):
+        raise _WrongArgumentsError("it takes a number of entries, from 1 on")
     return {"number": int(rest or 0)}
 
 

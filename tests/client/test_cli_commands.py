@@ -80,8 +80,9 @@ def test_a_line_means(line: str, wanted: object) -> None:
     "line",
     [
         "/", "/x", "/joni den", "/ me", "/me", "/join", "/join a b", "/join a private b", "/join #",
-        "/history x", "/history -1", "/msg", "/msg @", "/kick", "/ban", "/ban Bob for",
-        "/ban Bob for ever", "/ban Bob for 0m", "/ban Bob for 9999999d", "/role Bob king",
+        "/history x", "/history -1", "/history 0", "/msg", "/msg @", "/kick", "/ban",
+        "/ban Bob for", "/ban Bob for ever", "/ban Bob for 0m", "/ban Bob for 9999999d",
+        "/role Bob king",
         "/role Bob", "/edit", "/delete last", "/react 3", "/react x 👍", "/reply 3", "/reply no",
         "/unreact 3", "/bell loud", "/invite", "/invite a b", "/search", "/block", "/nick",
         "/quit now", "/register secret", "/login", "/login Bob secret", "/passwd old new",
