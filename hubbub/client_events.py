@@ -33,9 +33,14 @@ class Notice(msgspec.Struct, frozen=True, tag_field="t", tag=str.lower):
 
 
 class Disconnected(Notice, frozen=True):
-    """The connection was lost; the client is already trying to get another."""
+    """The connection was lost; the client is already trying to get another.
+
+    `over`: the server has ended the session, so that only a new one can be begun, if the login
+    is still good for it; the client ends by itself when it is not.
+    """
 
     why: str
+    over: bool = False
 
 
 class Reconnected(Notice, frozen=True):

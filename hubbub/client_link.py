@@ -46,6 +46,7 @@ class Link(asyncio.Protocol):
     Attributes:
         who: who one is here.
         greeted: done when the server has answered `welcome`; fails when it refused or went away.
+        expired: the server ended the session with the connection.
         over: done when the connection is of no more use; its result says why.
     """
 
@@ -63,6 +64,7 @@ class Link(asyncio.Protocol):
         self.moving: float | None = None  # seconds within which the server asked to go elsewhere
         self.greet_deadline: asyncio.Timeout | None = None  # while waiting for `greeted`
         self.why = "connection closed by the server"
+        self.expired = False
         self.greeted: asyncio.Future[None] = loop.create_future()
         self.over: asyncio.Future[None] = loop.create_future()
 

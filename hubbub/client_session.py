@@ -128,11 +128,11 @@ class Session:
             self._tell_lost(str(self.last_error))  # asked to move, and nobody took it in
         return None
 
-    def _tell_lost(self, why: str) -> None:
+    def _tell_lost(self, why: str, *, over: bool = False) -> None:
         """Once until there is a connection again."""
         if not self._told:
             self._told = True
-            self.queue.put_notice(Disconnected(why))
+            self.queue.put_notice(Disconnected(why, over))
 
     async def _dial(self, who: Identity) -> Link:
         link = await self._dialing.dial(who, self.rooms.epoch, self._cursors())
@@ -225,7 +225,7 @@ class Session:
             if not self._stopping and self.error is None:
                 self._note(ConnectionError(link.why))
                 if link.moving is None:  # else: on the way to another already
-                    self._tell_lost(link.why)
+                    self._tell_lost(link.why, over=link.expired)
 
     def ping(self, link: Link) -> None:
         """Ask whether the server is there (Link's owner)."""
@@ -375,6 +375,7 @@ class Session:
         ours = error.code == Code.REPLACED and self._dialing.in_doubt
         if error.code in _FINAL and not ours:
             self._end(error)
+        link.expired = error.code == Code.EXPIRED
         link.lose(frame.text)
 
     def _catch_up(self) -> None:

@@ -149,6 +149,8 @@ def _parted(parted: Parted) -> str:
 
 def notice_of(event: ClientEvent) -> str | None:
     """What a person is told of the client's own state; None when it is no notice."""
+    if isinstance(event, Disconnected) and event.over:
+        return f"the session is over ({visible(event.why)})"
     if isinstance(event, Disconnected):
         return f"connection lost ({visible(event.why)}); trying again"
     if isinstance(event, Reconnected):

@@ -90,6 +90,18 @@ async def test_who_is_shut_out_is_told_why_and_leaves_the_terminal_whole(
     assert f"{room}>" not in anna.rows
 
 
+async def test_who_is_logged_out_elsewhere_is_told_that_the_session_is_over(
+    anna: Desk, someone: Callable[[str], Someone], room: str
+) -> None:
+    """It said that it tries again, and ended."""
+    other = someone("elsewhere")
+    await other.does("login", f"A{room}", PASSWORD=SECRET)
+    await other.does("passwd", PASSWORD=SECRET, NEW_PASSWORD="battery staple")
+    assert await anna.ends() == 77
+    await anna.sees("! the session is over (the password was changed; log in again)")
+    assert not any("trying again" in row for row in anna.rows)
+
+
 async def test_every_command_does_what_help_says(anna: Desk, ben: Client, room: str) -> None:
     """“All commands at least once.” Anna types; Ben is a guest who is there."""
     one, other, den = f"A{room}", f"B{room}", f"d{room}"
