@@ -29,7 +29,9 @@ number behind a message is its name for /reply, /react, /edit and /delete. Lines
 than the current one begin with [room] or [@name]. When a message names you (@NAME), or somebody
 writes to you alone, the bell rings. Ctrl-Z stops the program as it stops others, and `fg` brings it
 back with what you were typing. On a terminal that obeys no escape sequences (TERM=dumb) there are
-plain lines, no prompt and no Tab.
+plain lines, no prompt and no Tab. What you type, to one person alone too, but no password, is kept
+for the arrow keys in $XDG_STATE_HOME/hubbub/chat-history (default ~/.local/state), readable by you
+alone; --no-history does without it, and you may delete the file.
 From a pipe, or with --input, each line is sent in order once the room is joined; your own lines are
 printed in their place among the others'; at the end of input it leaves once all are stored.
 Empty lines are skipped. A line over 4,000 characters, or with bytes that are no UTF-8, is an error;
@@ -51,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--timestamps", action="store_true", help="begin lines with their time")
     parser.add_argument("--no-bell", action="store_true", help="do not ring; /bell on does again")
+    parser.add_argument("--no-history", action="store_true", help="keep nothing of what is typed")
     parser.add_argument(
         "--input", metavar="FILE", help="read lines from FILE, or - (standard input)"
     )
@@ -84,7 +87,8 @@ async def _chat(args: argparse.Namespace, descriptor: int, *, typed: bool) -> in
                 await _at_plain_terminal(client, look, room, identity.servers(args))
                 return common.OK
             if typed:
-                await _at_terminal(client, look, room, identity.servers(args))
+                servers, history = identity.servers(args), not args.no_history
+                await _at_terminal(client, look, room, servers, history=history)
                 return common.OK
             talk = Conversation(client, look, Piped(), identity.servers(args))
             await _together(talk, _from_pipe(talk, room, lines_of(descriptor)))
@@ -152,10 +156,12 @@ async def _from_pipe(talk: Conversation, room: str | None, lines: AsyncIterator[
 # --- at a terminal ----------------------------------------------------------------------------
 
 
-async def _at_terminal(client: Client, look: Look, room: str | None, servers: list[str]) -> None:
+async def _at_terminal(
+    client: Client, look: Look, room: str | None, servers: list[str], *, history: bool
+) -> None:
     from hubbub.cli.line_editor import LineEditor
 
-    editor = LineEditor()
+    editor = LineEditor(history=history)
     talk = Conversation(client, look, editor, servers)
     waiting: asyncio.Queue[str] = asyncio.Queue()
     asides = Asides(talk)

@@ -40,15 +40,19 @@ Fragments: TypeAlias = list[tuple[str, str]]
 
 
 class LineEditor:
-    """A prompt at the bottom; what is shown is written above it. The screen of a conversation."""
+    """A prompt at the bottom; what is shown is written above it. The screen of a conversation.
 
-    def __init__(self) -> None:
+    Args:
+        history: what is typed is kept in a file, for the arrow keys of the next time.
+    """
+
+    def __init__(self, *, history: bool = True) -> None:
         self._talk: Conversation | None = None
         self._tab: Callable[[], None] = lambda: None
         # A sent line comes back in its numbered place, so the typed one is wiped.
         self._session: PromptSession[str] = PromptSession(
             self._message,
-            history=_history(),
+            history=_history() if history else InMemoryHistory(),
             erase_when_done=True,
             completer=_Tab(self._complete),
             complete_style=CompleteStyle.READLINE_LIKE,

@@ -15,10 +15,10 @@ from tests.client.terminal import Terminal
 from tests.support import Cluster, slack
 
 
-async def sit_down(cluster: Cluster, room: str, state: Path) -> Terminal:
+async def sit_down(cluster: Cluster, room: str, state: Path, *flags: str) -> Terminal:
     """Radha at her terminal, in the room."""
     terminal = Terminal()
-    argv, environ = cluster.command("chat", "--name", "Radha", "--room", room)
+    argv, environ = cluster.command("chat", "--name", "Radha", "--room", room, *flags)
     homes = {"XDG_STATE_HOME": str(state), "XDG_DATA_HOME": str(state)}
     await terminal.start(argv, {**environ, **homes})
     await terminal.shows(lambda rows: rows[-1:] == [f"{room}>"])
@@ -95,6 +95,18 @@ async def test_own_lines_come_back_with_the_arrow_key_also_next_time(
     again.type("\x03\x04")
     assert await ends(again) == 0
     await again.close()
+
+
+async def test_who_wants_no_history_leaves_none(shared: Cluster, room: str, tmp_path: Path) -> None:
+    radha = await sit_down(shared, room, tmp_path, "--no-history")
+    radha.type("one\rtwo\r")
+    await radha.shows(lambda rows: rows[-2:] == ["Radha: two #2", f"{room}>"])
+    radha.type("\x1b[A\x1b[A")
+    await radha.shows(lambda rows: rows[-1] == f"{room}> one")
+    radha.type("\x03\x04")
+    assert await ends(radha) == 0
+    await radha.close()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 async def test_what_is_wrong_is_told_and_the_prompt_names_the_room(
