@@ -20,7 +20,8 @@ MANUAL = """\
 Nobody sees you enter. The account that is logged in is used for the rooms it is in, private ones
 and @NAME; another room is read as a guest, since an account that enters a room stays in it.
 Lost connections are made again, and nothing is missed or printed twice.
-With --json the numbers ("seq") follow each other without a hole.
+With --json the numbers ("seq") follow each other without a hole, but where standard error tells
+that some are no longer kept, or that an old copy of the data was put back and they begin anew.
 """
 
 
