@@ -128,39 +128,43 @@ class RoomCalls(Calls):
         await self._ask(Unread, States, taken)
         return settled
 
-    async def topic(self, room: str, text: str) -> None:
+    # The `seq` of each answer below is that of the event; 0: it was so already.
+
+    async def topic(self, room: str, text: str) -> Ok:
         """Give a room another title."""
-        await self._change(lambda ref, id: Topic(ref, id, self._wire(room), text))
+        return await self._change(lambda ref, id: Topic(ref, id, self._wire(room), text))
 
-    async def visibility(self, room: str, private: bool) -> None:
+    async def visibility(self, room: str, private: bool) -> Ok:
         """Make a room private, or public."""
-        await self._change(lambda ref, id: Visibility(ref, id, self._wire(room), private))
+        return await self._change(lambda ref, id: Visibility(ref, id, self._wire(room), private))
 
-    async def invite(self, room: str, name: str) -> None:
+    async def invite(self, room: str, name: str) -> Ok:
         """Ask somebody in; it opens a private room to them."""
-        await self._change(lambda ref, id: Invite(ref, id, self._wire(room), name))
+        return await self._change(lambda ref, id: Invite(ref, id, self._wire(room), name))
 
-    async def kick(self, room: str, name: str, text: str = "") -> None:
+    async def kick(self, room: str, name: str, text: str = "") -> Ok:
         """Put somebody out of a room. `text` says why."""
-        await self._change(lambda ref, id: Kick(ref, id, self._wire(room), name, text))
+        return await self._change(lambda ref, id: Kick(ref, id, self._wire(room), name, text))
 
-    async def ban(self, room: str, name: str, text: str = "", seconds: int = 0) -> None:
+    async def ban(self, room: str, name: str, text: str = "", seconds: int = 0) -> Ok:
         """Put somebody out and keep them out: so many seconds, or with 0 until it is taken back."""
-        await self._change(lambda ref, id: Ban(ref, id, self._wire(room), name, text, seconds))
+        wire = self._wire(room)
+        return await self._change(lambda ref, id: Ban(ref, id, wire, name, text, seconds))
 
-    async def unban(self, room: str, name: str) -> None:
+    async def unban(self, room: str, name: str) -> Ok:
         """Let somebody in again."""
-        await self._change(lambda ref, id: Unban(ref, id, self._wire(room), name))
+        return await self._change(lambda ref, id: Unban(ref, id, self._wire(room), name))
 
     async def mute(
         self, room: str, name: str, text: str = "", seconds: int = 0, on: bool = True
-    ) -> None:
+    ) -> Ok:
         """Let somebody read but not write, or with `on=False` write again."""
-        await self._change(lambda ref, id: Mute(ref, id, self._wire(room), name, text, seconds, on))
+        wire = self._wire(room)
+        return await self._change(lambda ref, id: Mute(ref, id, wire, name, text, seconds, on))
 
-    async def role(self, room: str, name: str, role: str) -> None:
+    async def role(self, room: str, name: str, role: str) -> Ok:
         """Make a member of a room its `owner`, an `operator`, or a plain `member`."""
-        await self._change(lambda ref, id: Role(ref, id, self._wire(room), name, role))
+        return await self._change(lambda ref, id: Role(ref, id, self._wire(room), name, role))
 
     async def restrictions(self, room: str) -> list[Restriction]:
         """Who is banned from a room or muted in it."""

@@ -41,18 +41,15 @@ async def _reply(talk: Conversation, command: Command) -> None:
 
 async def _react(talk: Conversation, command: Command) -> None:
     on = command.name == "react"
-    await talk.client.react(talk.here(), command.number, command.text, on)
-    talk.changed()
+    talk.changed(await talk.client.react(talk.here(), command.number, command.text, on))
 
 
 async def _edit(talk: Conversation, command: Command) -> None:
-    await talk.client.edit(talk.here(), await _which(talk, command), command.text)
-    talk.changed()
+    talk.changed(await talk.client.edit(talk.here(), await _which(talk, command), command.text))
 
 
 async def _delete(talk: Conversation, command: Command) -> None:
-    await talk.client.delete(talk.here(), await _which(talk, command))
-    talk.changed()
+    talk.changed(await talk.client.delete(talk.here(), await _which(talk, command)))
 
 
 async def _which(talk: Conversation, command: Command) -> int:
@@ -129,8 +126,7 @@ async def _mark(talk: Conversation, command: Command) -> None:
 async def _topic(talk: Conversation, command: Command) -> None:
     room = talk.here()
     if command.text:
-        await talk.client.topic(room, command.text)
-        talk.changed()
+        talk.changed(await talk.client.topic(room, command.text))
         return
     roster = await talk.client.members(room)
     title = visible(roster.title) if roster.title else "has no title"
@@ -138,42 +134,37 @@ async def _topic(talk: Conversation, command: Command) -> None:
 
 
 async def _visibility(talk: Conversation, command: Command) -> None:
-    await talk.client.visibility(talk.here(), command.name == "private")
-    talk.changed()
+    talk.changed(await talk.client.visibility(talk.here(), command.name == "private"))
 
 
 async def _invite(talk: Conversation, command: Command) -> None:
-    await talk.client.invite(talk.here(), command.who)
-    talk.changed()
+    talk.changed(await talk.client.invite(talk.here(), command.who))
 
 
 # --- order ------------------------------------------------------------------------------------
 
 
 async def _kick(talk: Conversation, command: Command) -> None:
-    await talk.client.kick(talk.here(), command.who, command.text)
-    talk.changed()
+    talk.changed(await talk.client.kick(talk.here(), command.who, command.text))
 
 
 async def _ban(talk: Conversation, command: Command) -> None:
-    await talk.client.ban(talk.here(), command.who, command.text, command.seconds)
-    talk.changed()
+    talk.changed(await talk.client.ban(talk.here(), command.who, command.text, command.seconds))
 
 
 async def _unban(talk: Conversation, command: Command) -> None:
-    await talk.client.unban(talk.here(), command.who)
-    talk.changed()
+    talk.changed(await talk.client.unban(talk.here(), command.who))
 
 
 async def _mute(talk: Conversation, command: Command) -> None:
     on = command.name == "mute"
-    await talk.client.mute(talk.here(), command.who, command.text, command.seconds, on)
-    talk.changed()
+    talk.changed(
+        await talk.client.mute(talk.here(), command.who, command.text, command.seconds, on)
+    )
 
 
 async def _role(talk: Conversation, command: Command) -> None:
-    await talk.client.role(talk.here(), command.who, command.text)
-    talk.changed()
+    talk.changed(await talk.client.role(talk.here(), command.who, command.text))
 
 
 async def _bans(talk: Conversation, command: Command) -> None:

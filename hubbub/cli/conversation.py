@@ -30,6 +30,7 @@ from hubbub.frames import (
     Joined,
     Marked,
     Message,
+    Ok,
     Parted,
     Presence,
     Roster,
@@ -359,9 +360,12 @@ class Conversation:
 
     # --- for the commands ----------------------------------------------------------------------
 
-    def changed(self) -> None:
-        """Something was done that comes back as an event."""
-        self._changed = True
+    def changed(self, ok: Ok | None = None) -> None:
+        """Something was done that others are told of; in a room's log, if its `ok` has a number."""
+        if ok is None or ok.seq:
+            self._changed = True
+        else:
+            self.note("* That changes nothing: it is so already")
 
     def note(self, line: str, frame: object = None) -> None:
         """One line about the conversation; in a stream of JSON objects `frame`, if it is one."""

@@ -156,7 +156,7 @@ class Ok(Frame, frozen=True):
 
     ref: int
     room: str = ""
-    seq: int = 0  # the number in the room, where there is one
+    seq: int = 0  # the number of the entry; 0: none was needed, or it was so already
     at: int = 0  # milliseconds since 1970, UTC
 
 

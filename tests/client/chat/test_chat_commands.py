@@ -210,3 +210,20 @@ async def test_commands_from_a_pipe_are_shown_in_their_place(
         f"* {one} set the topic: last",
     ]
     assert [line for line in lines if line not in here] == [f"[@{other}] {one}: alone"]
+
+
+async def test_what_a_command_does_not_change_is_told_so(
+    someone: Callable[[str], Someone], ben: Client, room: str
+) -> None:
+    who, one, other = someone("anna"), f"A{room}", f"B{room}"
+    await who.does("register", one, PASSWORD=SECRET)
+    again = [
+        "/react 2 +1",
+        f"/invite {other}",
+        "/topic Tea",
+        "/private",
+        f"/role {one} owner",
+    ]
+    lines = ["one", *(line for command in again for line in (command, command))]
+    shown = await who.does("chat", "--room", room, stdin="\n".join(lines))
+    assert shown.count("* That changes nothing: it is so already") == len(again) + 1
