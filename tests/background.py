@@ -145,6 +145,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item not in left])
         items[:] = left
     items.sort(key=lambda item: item.get_closest_marker("background") is not None)
+    for item in items:
+        if item.get_closest_marker("background") is not None:
+            # To wait for a job takes as long as the job; it has a deadline of its own.
+            item.add_marker(pytest.mark.timeout(slack(2 * WITHIN)))
 
 
 def pytest_runtestloop(session: pytest.Session) -> None:
