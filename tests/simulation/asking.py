@@ -102,6 +102,26 @@ def kick(id: bytes, room: str, name: str) -> Ask:
     return Ask("kick", id, room, lambda ref: frames.Kick(ref, id, room, name))
 
 
+def ban(id: bytes, room: str, name: str) -> Ask:
+    """Somebody else out of a room, and kept out."""
+    return Ask("ban", id, room, lambda ref: frames.Ban(ref, id, room, name))
+
+
+def unban(id: bytes, room: str, name: str) -> Ask:
+    """They may come again."""
+    return Ask("unban", id, room, lambda ref: frames.Unban(ref, id, room, name))
+
+
+def mute(id: bytes, room: str, name: str) -> Ask:
+    """Somebody else may read and not write in a room."""
+    return Ask("mute", id, room, lambda ref: frames.Mute(ref, id, room, name))
+
+
+def unmute(id: bytes, room: str, name: str) -> Ask:
+    """They may write again."""
+    return Ask("unmute", id, room, lambda ref: frames.Mute(ref, id, room, name, on=False))
+
+
 def topic(id: bytes, room: str, text: str) -> Ask:
     """Another title for a room."""
     return Ask("topic", id, room, lambda ref: frames.Topic(ref, id, room, text), text=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from hubbub.names import direct_room
 from tests.simulation import asking
@@ -12,8 +13,11 @@ from tests.simulation.disk import Member
 from tests.simulation.shape import Shape
 from tests.simulation.world import World
 
+Restraint: TypeAlias = Callable[[bytes, str, str], Ask]
+
 LOBBY, DEN = "lobby", "den"  # one for all, and one for who is invited by the first account
 REACTIONS = ("👍", "🎉", "🤔")
+UNDONE: dict[Restraint, Restraint] = {asking.ban: asking.unban, asking.mute: asking.unmute}
 
 
 class Program:
@@ -36,6 +40,7 @@ class Program:
         self._devices = devices
         self._new_id = new_id
         self._texts = 0
+        self._kept_out: list[tuple[Restraint, str]] = []  # who was banned or muted, and how
         self._of: dict[str, list[Device]] = {}
         for device in devices:
             self._of.setdefault(device.person, []).append(device)
@@ -142,8 +147,7 @@ class Program:
         owner = self._members[0].name
         others = [each.name for each in self._members if each.name != owner]
         if device.person == owner and kind < 0.6:
-            make = asking.kick if kind < 0.3 else asking.invite
-            device.ask(make(self._new_id(), DEN, chance.choice(others)))
+            self._keep_order(device, others)
         elif device.person == owner and kind < 0.7:
             device.ask(asking.topic(self._new_id(), DEN, self._text(device)))
         elif DEN not in rooms.inside and device.is_account:
@@ -154,6 +158,19 @@ class Program:
             since = rooms.left.get(LOBBY) if LOBBY not in rooms.inside else None
             since_then = asking.join(self._new_id(), LOBBY, since=since, epoch=rooms.epoch)
             self._enter(device, since_then)
+
+    def _keep_order(self, owner: Device, others: Sequence[str]) -> None:
+        """Put somebody out, silence somebody, or let them in and speak again."""
+        chance = self._world.random
+        if self._kept_out and chance.random() < 0.6:
+            make, name = self._kept_out.pop()
+            owner.ask(UNDONE[make](self._new_id(), DEN, name))
+            return
+        make = chance.choice((asking.kick, asking.invite, asking.invite, *UNDONE))
+        name = chance.choice(others)
+        owner.ask(make(self._new_id(), DEN, name))
+        if make in UNDONE:
+            self._kept_out.append((make, name))
 
     def _enter(self, device: Device, join: Ask) -> None:
         """Come in; who is in a hurry speaks at the door, and again right after it."""
