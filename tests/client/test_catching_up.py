@@ -159,6 +159,30 @@ async def test_an_application_that_does_not_read_has_nothing_paged() -> None:
         assert await texts_of(client, total) == [f"text {seq}" for seq in range(1, total + 1)]
 
 
+async def test_a_page_that_went_with_its_connection_is_asked_for_on_the_next() -> None:
+    """Else the room would count as one being paged, and never be caught up with again."""
+
+    async def first(peer: Peer) -> None:
+        await peer.greet()
+        await peer.let_join(head=0)
+        peer.send("behind", room="lobby", next=1, head=1, epoch=7)
+        await peer.expect("history")
+        peer.cut()
+
+    async def second(peer: Peer) -> None:
+        await peer.greet(rooms=[{"t": "roomstate", "room": "lobby", "head": 2}])
+        history = await peer.expect("history")
+        assert history["after"] == 0
+        peer.page(history["ref"], 1, 2, 2)
+        peer.roster((await peer.expect("members"))["ref"], 2)
+        peer.message(3)
+        await peer.gone()
+
+    async with serving(first, second) as server, client_of(server.address) as client:
+        await client.join("lobby")
+        assert await texts_of(client, 3) == ["text 1", "text 2", "text 3"]
+
+
 async def test_when_asked_to_move_the_client_resumes_elsewhere_and_loses_nothing() -> None:
     """“moving → reconnect elsewhere, without losing what is in flight.”"""
 
