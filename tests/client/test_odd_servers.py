@@ -149,7 +149,7 @@ async def test_unanswered_lines_are_asked_again_in_their_order_with_their_ids() 
 
 
 async def test_an_unknown_outcome_is_asked_again_before_anything_later() -> None:
-    """`unknown`: neither done nor refused; the same id is asked again."""
+    """`unknown`: neither done nor refused; the same id is asked again, after a moment."""
     seen: list[tuple[str, bytes]] = []
 
     async def doubtful(peer: Peer) -> None:
@@ -158,6 +158,7 @@ async def test_an_unknown_outcome_is_asked_again_before_anything_later() -> None
         seen.append((frame["text"], frame["id"]))
         peer.send("error", ref=frame["ref"], code="unknown", text="no answer in time")
         peer.send("pong", ref=(await peer.expect("ping"))["ref"])
+        await peer.nothing(0.05)
         for seq in (1, 2):
             frame = await peer.expect("say")
             seen.append((frame["text"], frame["id"]))
