@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -118,6 +120,24 @@ async def test_what_is_published_while_one_broker_is_frozen_arrives_within_a_sec
         await eventually(lambda: b.heard == [b"over the other"], within=1)
         first.send_signal(signal.SIGCONT)
         await eventually(lambda: a.bus.good == 2, within=3)
+        # It went over the other alone: the first had nothing of it to deliver late.
+        a.say(b"end", everywhere=True)
+        await eventually(lambda: b.heard.count(b"end") == 2, within=3)
+        assert b.heard.count(b"over the other") == 1
+
+
+async def test_a_canary_of_before_does_not_make_a_broker_good(tmp_path: Path, join: Join) -> None:
+    """One that a broker held back while it was frozen, or that a predecessor has sent."""
+    chosen, environ = local(tmp_path)
+    before = time.monotonic_ns()
+    with broker(1, **environ):
+        a, b = await join("a", chosen), await join("b", chosen)
+        await a.bus.ready(slack(5))
+        await b.bus.ready(slack(5))
+        to, old = wire.gateway_topic("a"), struct.pack("!IQ", 1, before)  # of the second broker
+        b.bus.publish(to, wire.CANARY, old)
+        await eventually(lambda: b.say(b"end") and b"end" in a.heard, within=5)
+        assert a.bus.good == 1
 
 
 async def test_nothing_is_queued_for_a_broker_that_is_away(tmp_path: Path, join: Join) -> None:
