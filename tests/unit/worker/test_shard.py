@@ -44,6 +44,7 @@ class Line:
         self.published: list[tuple[bytes, int]] = []  # topic and position, in order
         self.answers: dict[int, Answer] = {}
         self.first = 1  # the batches below it are answered, and the answers are here
+        self.term = 0  # of the stream
         self._no = 0
         self._number = 0
 
@@ -60,7 +61,7 @@ class Line:
         self, topic: bytes, kind: bytes, payload: bytes, *, everywhere: bool = False
     ) -> bool:
         if topic == wire.STREAM_TOPIC:
-            _, position, items = wire.peek_stream(payload)
+            self.term, position, items = wire.peek_stream(payload)
             if items:  # else an old position is repeated
                 self.published.append((topic, position))
             return True
@@ -77,11 +78,14 @@ class Line:
         for frame, session, generation in asks:
             self._no += 1
             made.append(Ask(self._no, session, generation, frame))
-        batch = Batch("g1", 1, self._number, self.first, False, made)
-        self.handlers[wire.shard_topic(0)](wire.MESSAGE[0], wire.encoder.encode(batch), 0)
+        self.hand_in(Batch("g1", 1, self._number, self.first, False, made))
+        return [ask.no for ask in made]
+
+    def hand_in(self, frame: wire.ToOwner) -> None:
+        """One frame of a gateway."""
+        self.handlers[wire.shard_topic(0)](wire.MESSAGE[0], wire.encoder.encode(frame), 0)
         for callback in self.turns:
             callback()
-        return [ask.no for ask in made]
 
     async def ask(self, *asks: tuple[OwnerFrame, int, int], within: float = 5.0) -> list[Answer]:
         """Hand in one batch and wait for its answers."""
@@ -211,3 +215,11 @@ async def test_what_was_sent_behind_a_line_that_could_not_be_stored_does_not_ove
         # Nor may a next owner do then what was refused before that: it counts as refused.
         noted = outside.execute("SELECT session FROM decided").fetchall()
         assert noted == [(running.session,)]
+
+
+@pytest.mark.parametrize("running", [0.0], indirect=True)
+async def test_the_next_term_is_above_what_a_gateway_has_seen(running: Running) -> None:
+    """“A gateway ignores lower terms”; an old copy of the database was put back, say."""
+    running.line.hand_in(wire.Sync("g1", 41, 1))
+    await eventually(lambda: running.line.term > 1)
+    assert running.line.term == 42
