@@ -241,7 +241,9 @@ async def test_a_guest_who_logs_in_takes_the_rooms_along() -> None:
         await peer.silence(0.1)
         peer.send("ok", ref=say["ref"], room="lobby", seq=5)
         peer.message(5, "as a guest", sender=1)
-        await peer.ok("bye")
+        bye = await peer.expect("bye")
+        peer.send("parted", room="lobby")  # the guest is, and nobody else
+        peer.send("ok", ref=bye["ref"])
         peer.cut()
         old_is_over.set()
 

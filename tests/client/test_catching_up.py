@@ -159,14 +159,20 @@ async def test_an_application_that_does_not_read_has_nothing_paged() -> None:
         assert await texts_of(client, total) == [f"text {seq}" for seq in range(1, total + 1)]
 
 
-async def test_a_page_that_went_with_its_connection_is_asked_for_on_the_next() -> None:
-    """Else the room would count as one being paged, and never be caught up with again."""
+@pytest.mark.parametrize("end", ["cut", "limited", "moving"])
+async def test_a_page_that_went_with_its_connection_is_asked_for_on_the_next(end: str) -> None:
+    """Once, and at once. Else the room would count as one being paged, and never be live again."""
 
     async def first(peer: Peer) -> None:
         await peer.greet()
         await peer.let_join(head=0)
         peer.send("behind", room="lobby", next=1, head=1, epoch=7)
-        await peer.expect("history")
+        history = await peer.expect("history")
+        if end == "moving":
+            peer.send("moving", within=0.1)
+            await peer.gone()
+        elif end == "limited":
+            peer.refuse(history, "limit", retry_after=60)
         peer.cut()
 
     async def second(peer: Peer) -> None:
@@ -176,7 +182,7 @@ async def test_a_page_that_went_with_its_connection_is_asked_for_on_the_next() -
         peer.page(history["ref"], 1, 2, 2)
         peer.roster((await peer.expect("members"))["ref"], 2)
         peer.message(3)
-        await peer.gone()
+        await peer.answer_pings()
 
     async with serving(first, second) as server, client_of(server.address) as client:
         await client.join("lobby")
