@@ -42,6 +42,7 @@ class Room:
         known: `roster` was told by the server once; before that nobody is missed in it.
         joined: the application asked for it; otherwise one is in it by the server's doing.
         leaving: the application asked to leave, and there is no answer yet.
+        entry: the id of the `join` by which the client goes back into it, until it is answered.
     """
 
     def __init__(self, name: str, cursor: int) -> None:
@@ -55,6 +56,7 @@ class Room:
         self.known = False
         self.joined = False
         self.leaving = False
+        self.entry = b""
         self._given = range(0)  # numbers that were given out before the cursor went back
         self._entered_at = cursor
         self.barren = 0

@@ -195,8 +195,8 @@ class Rooms(RoomIndex):
             state = there.pop(room.key, None)
             if state is not None:
                 self._go_on(room, state)
-            elif again or room.cursor < 0:  # an old copy of the data need not have one in it
-                self._go_back(room)
+            elif again or room.entry or room.cursor < 0:
+                self._go_back(room)  # an old copy of the data need not have one in it
             else:
                 self._drop(room, "one was put out of it, or left it elsewhere")
         for state in there.values():
@@ -206,6 +206,7 @@ class Rooms(RoomIndex):
         self.directs.learn(state.room, state.peer)
         room.stale = room.known
         room.live = True
+        room.entry = b""
         room.take_state(state)
         self._check_head(room, state.head)
         self._refresh(room)
@@ -254,9 +255,11 @@ class Rooms(RoomIndex):
         since = room.cursor if room.cursor >= 0 else None
         epoch = self.epoch if since is not None else 0
         name = room.name
+        # Asked again on the next connection it brings nobody back who was put out meanwhile.
+        entry = room.entry = room.entry or os.urandom(16)
 
         def make(ref: int) -> ClientFrame:
-            return Join(ref, os.urandom(16), name, since, epoch)
+            return Join(ref, entry, name, since, epoch)
 
         self._ask(make, lambda reply: self._rejoined(room, reply, epoch))
 
@@ -265,6 +268,7 @@ class Rooms(RoomIndex):
             return
         if isinstance(reply, Roster):
             self.take_epoch(reply.epoch)
+            room.entry = b""
             room.live = True
             room.take_state(reply)
             self._check_head(room, reply.head)

@@ -294,6 +294,41 @@ async def session_over(peer: Peer) -> None:
     await peer.gone()
 
 
+async def test_who_is_cut_off_on_the_way_back_into_the_rooms_goes_on_with_it() -> None:
+    """A guest's new session was resumed, was in no room yet, and so they counted as lost."""
+    asked: dict[str, bytes] = {}
+
+    async def second(peer: Peer) -> None:
+        await peer.greet(sender=2)
+        for _ in range(2):
+            join = await peer.expect("join")
+            asked[join["room"]] = join["id"]
+        peer.cut()
+
+    async def third(peer: Peer) -> None:
+        """Of one the `join` was carried out, of the other not."""
+        den = {"t": "roomstate", "room": "den", "head": 9}
+        assert (await peer.greet(sender=2, rooms=[den]))["t"] == "resume"
+        frames = {frame["t"]: frame for frame in (await peer.frame(), await peer.frame())}
+        peer.roster(frames["members"]["ref"], 9, room="den")
+        join = frames["join"]
+        # The same id: whoever was in again and was put out since stays out.
+        assert (join["room"], join["since"], join["id"]) == ("lobby", 3, asked["lobby"])
+        peer.roster(join["ref"], 3)
+        peer.message(4)
+        peer.message(10, room="den")
+        await peer.answer_pings()
+
+    async with (
+        serving(two_rooms, session_over, second, third) as server,
+        client_of(server.address) as client,
+    ):
+        await client.join("lobby")
+        await client.join("den")
+        assert await texts_of(client, 2) == ["text 4", "text 10"]
+        assert client.joined == ["lobby", "den"]
+
+
 async def test_a_room_whose_name_is_anothers_by_now_is_lost_and_no_other_room() -> None:
     """A guest's session was over, and the rooms are joined anew: this one begins below."""
 
