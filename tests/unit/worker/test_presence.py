@@ -191,6 +191,19 @@ def test_a_dead_gateways_people_are_gone_in_one_go() -> None:
     assert names_here(world, other) == {"a": "gone", "b": "gone", "c": "here"}
 
 
+@pytest.mark.parametrize("news", [GatewayGone("g1"), Syncing(Sync("g1", 1, 5), set())])
+def test_what_is_resumed_elsewhere_is_not_lost_with_its_gateway_in_the_same_turn(
+    news: GatewayGone | Syncing,
+) -> None:
+    """Nobody would ask for it again: it would be over in a minute, on a connection that is good."""
+    world = World()
+    person = world.person("a", "lobby", gateway="g1")
+    resume = Resume(0, os.urandom(16), person.token)
+    world.turn(world.task(resume, gateway="g2"), news)
+    session = world.state.sessions[person.session]
+    assert (session.gateway, session.presence) == ("g2", Presence.HERE)
+
+
 def test_a_gateway_that_lives_after_all_is_given_back_what_nobody_else_has() -> None:
     """“Sessions still within their minute are given back.”"""
     world = World()

@@ -7,7 +7,7 @@ import os
 
 from hypothesis import given, settings, strategies as st
 
-from hubbub import frames
+from hubbub import frames, wire
 from hubbub.frames import (
     Away,
     Bye,
@@ -252,6 +252,20 @@ def test_an_old_join_asked_again_does_not_bring_anybody_back() -> None:
     world.ask(leave, alice)
     assert world.items == []
     assert not world.state.people[alice.sender].rooms
+
+
+def test_a_join_asked_again_by_a_session_that_is_over_shows_nothing() -> None:
+    """“Or the session be over”, though its person is in the room, on another device."""
+    world = World()
+    phone = world.account("ann")
+    world.login("ann")
+    join = Join(0, id_of(1), "lobby")
+    world.ask(join, phone)
+    _, again = world.turn(
+        world.task(Bye(0, id_of(2)), phone), world.task(join, phone, snapshot=True)
+    )
+    assert again == wire.Answer(world.no, Roster(0, "lobby", 0, epoch=7), inside=False)
+    assert phone.sender in world.state.rooms[1].members
 
 
 def test_rooms_and_people_in_them_are_limited() -> None:
