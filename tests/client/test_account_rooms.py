@@ -292,6 +292,26 @@ async def test_a_room_whose_name_another_has_is_lost_and_the_others_go_on() -> N
         assert seen[1] == hubbub.RoomLost("den", "another room has its name now")
 
 
+async def test_after_a_new_login_a_room_that_is_lower_than_before_goes_on_from_its_head() -> None:
+    """Another has its name, and a login names no cursors by which the server would notice."""
+
+    async def first(peer: Peer) -> None:
+        await greet(peer, room_state(head=9))
+        peer.cut()
+
+    async def expired(peer: Peer) -> None:
+        peer.refuse(await peer.expect("resume"), "expired")
+        await peer.gone()
+
+    async def second(peer: Peer) -> None:
+        await greet(peer, room_state(head=1))
+        peer.message(2)
+        await peer.answer_pings()
+
+    async with radha(first, expired, second) as (client, _):
+        assert (await next_of(client, Message)).seq == 2
+
+
 async def test_joining_a_room_one_is_in_already_reaches_back_to_the_given_number() -> None:
     """With `since` those above that number arrive, each once, whatever came meanwhile."""
 

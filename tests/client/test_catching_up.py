@@ -76,6 +76,28 @@ async def test_what_arrives_above_a_hole_is_shown_after_the_hole_is_filled() -> 
         assert await texts_of(client, 8) == [f"text {seq}" for seq in range(1, 9)]
 
 
+async def test_nothing_above_a_hole_in_a_page_is_shown_before_the_hole_is_filled() -> None:
+    async def broken(peer: Peer) -> None:
+        await peer.greet()
+        await peer.let_join(head=3)
+        history = await peer.expect("history")
+        events = [
+            {"t": "message", "room": "lobby", "seq": seq, "sender": 9, "name": "Rita",
+             "text": f"text {seq}", "at": seq}
+            for seq in (1, 3)
+        ]  # fmt: skip
+        peer.send("page", ref=history["ref"], room="lobby", events=events, head=3, epoch=7)
+        history = await peer.expect("history")
+        assert history["after"] == 1
+        peer.page(history["ref"], 2, 3, 3)
+        peer.roster((await peer.expect("members"))["ref"], 3)
+        await peer.answer_pings()
+
+    async with serving(broken) as server, client_of(server.address) as client:
+        await client.join("lobby", since=0)
+        assert await texts_of(client, 3) == ["text 1", "text 2", "text 3"]
+
+
 async def test_who_came_and_went_while_one_was_behind_is_told_afterwards() -> None:
     rita = {"t": "person", "sender": 9, "name": "Rita"}
     varsha = {"t": "person", "sender": 8, "name": "Varsha"}
