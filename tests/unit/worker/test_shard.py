@@ -17,7 +17,19 @@ import pytest_asyncio
 
 from hubbub import wire
 from hubbub.bus import Bus
-from hubbub.frames import Error, Hello, Join, Ok, Say, Welcome
+from hubbub.frames import (
+    Error,
+    Found,
+    Hello,
+    Invite,
+    Join,
+    Leave,
+    Ok,
+    Register,
+    Say,
+    Search,
+    Welcome,
+)
 from hubbub.settings import Settings
 from hubbub.wire import Answer, Answers, Ask, Batch, OwnerFrame
 from tests.support import eventually
@@ -223,3 +235,30 @@ async def test_the_next_term_is_above_what_a_gateway_has_seen(running: Running) 
     running.line.hand_in(wire.Sync("g1", 41, 1))
     await eventually(lambda: running.line.term > 1)
     assert running.line.term == 42
+
+
+@pytest.mark.parametrize("running", [0.0], indirect=True)
+async def test_who_has_left_when_a_search_is_answered_is_shown_nothing_of_the_room(
+    running: Running,
+) -> None:
+    """“All that one may read”: now, not when it was asked for."""
+    line, ann = running.line, running.session
+    (welcome,) = await line.ask((Hello(0, os.urandom(16), "bob"), 0, 0))
+    bob, search = welcome.session, Search(0, "secret")
+    await line.ask((Register(0, os.urandom(16), "open sesame"), ann, 1))
+    await line.ask(
+        (Join(0, os.urandom(16), "den", private=True), ann, 1),
+        (Invite(0, os.urandom(16), "den", "bob"), ann, 1),
+        (Join(0, os.urandom(16), "den"), bob, 1),
+        (Say(0, os.urandom(16), "den", "a secret"), ann, 1),
+    )
+
+    async def found(session: int, *behind: tuple[OwnerFrame, int, int]) -> int:
+        """How much, with what is asked in the same turn."""
+        reply = (await line.ask((search, session, 1), *behind))[0].reply
+        assert isinstance(reply, Found), reply
+        return len(reply.hits)
+
+    await eventually(lambda: found(ann), what="indexed")
+    assert await found(ann, (Leave(0, os.urandom(16), "den"), ann, 1)) == 0
+    assert await found(bob) == 1
