@@ -80,10 +80,16 @@ def test_the_same_id_twice_in_one_turn_is_stored_once() -> None:
 def test_the_same_id_with_another_body_is_a_conflict() -> None:
     """“The same id with another body is `conflict`.”"""
     world = World()
-    alice = world.person("alice", "lobby")
+    alice = world.person("alice", "lobby", "den")
     world.say(alice, "lobby", "hello", id_of(1))
-    assert code_of(world.ask(Say(0, id_of(1), "lobby", "hullo"), alice)) == "conflict"
-    assert code_of(world.ask(Leave(0, id_of(1), "lobby"), alice)) == "conflict"
+    for other in (
+        Say(0, id_of(1), "lobby", "hullo"),
+        Say(0, id_of(1), "den", "hello"),
+        Say(0, id_of(1), "lobby", "hello", reply=1),
+        Say(0, id_of(1), "lobby", "hello", action=True),
+        Leave(0, id_of(1), "lobby"),
+    ):
+        assert code_of(world.ask(other, alice)) == "conflict"
     assert len(world.events) == 1
 
 

@@ -25,6 +25,9 @@ from hubbub.frames import (
     Join,
     Leave,
     Ok,
+    PeerList,
+    Peers,
+    Ping,
     Register,
     Say,
     Search,
@@ -262,3 +265,23 @@ async def test_who_has_left_when_a_search_is_answered_is_shown_nothing_of_the_ro
     await eventually(lambda: found(ann), what="indexed")
     assert await found(ann, (Leave(0, os.urandom(16), "den"), ann, 1)) == 0
     assert await found(bob) == 1
+
+
+@pytest.mark.parametrize("running", [0.0], indirect=True)
+async def test_a_gateway_that_begins_anew_loses_nobody_who_was_welcomed_meanwhile(
+    running: Running, tmp_path: Path
+) -> None:
+    """“Sessions just opened there, which it may not have heard of yet”, also after it asked."""
+    line = running.line
+    with contextlib.closing(sqlite3.connect(tmp_path / "hubbub.db", timeout=5.0)) as outside:
+        outside.execute("BEGIN IMMEDIATE")  # the turn that welcomes him takes until this is over
+        (no,) = line.send((Hello(0, os.urandom(16), "bob"), 0, 0))
+        await asyncio.sleep(0)
+        line.hand_in(wire.Sync("g1", 1, 1, [(running.session, 1)]))
+        outside.rollback()
+    await eventually(lambda: no in line.answers)
+    await line.ask((Ping(0), running.session, 1))  # may share a turn with the gateway's question
+    (answer,) = await line.ask((Peers(0), running.session, 1))
+    assert isinstance(answer.reply, PeerList)
+    states = {peer.name: peer.state for peer in answer.reply.peers}
+    assert states == {"alice": "here", "bob": "here"}
