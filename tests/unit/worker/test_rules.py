@@ -295,8 +295,13 @@ def test_a_cursor_of_another_numbering_is_refused_with_todays() -> None:
     world = World()
     alice = world.person("alice", "lobby")
     world.say(alice, "lobby", "x")
-    for join in (Join(0, id_of(1), "lobby", 1, 6), Join(0, id_of(1), "lobby", 2, 7)):
-        error = world.ask(join, alice)
+    for ask in (
+        Join(0, id_of(1), "lobby", 1, 6),
+        Join(0, id_of(1), "lobby", 2, 7),
+        frames.History(0, "lobby", after=1, epoch=6),
+        frames.History(0, "lobby", after=2, epoch=7),
+    ):
+        error = world.ask(ask, alice)
         assert isinstance(error, Error)
         assert (error.code, error.epoch, error.head) == ("epoch_changed", 7, 1)
     assert isinstance(world.ask(Join(0, id_of(1), "lobby", 1, 7), alice), Roster)

@@ -65,6 +65,7 @@ def test_accounts_roles_and_marks_survive_a_restart(stored: Stored) -> None:
         (frames.Read(0, "lobby", 2), other),
         (frames.Mute(0, new(), "lobby", "guest"), alice),
         (frames.Ban(0, new(), "lobby", "guest", "why", 60), bob),
+        (frames.Ban(0, new(), "lobby", "guest", "longer", 3600), alice),
         (Join(0, new(), "den", private=True), bob),
         (frames.Invite(0, new(), "den", "alice"), bob),
         (frames.Block(0, new(), "guest"), alice),
