@@ -198,6 +198,7 @@ async def test_what_cannot_be_read_any_more_after_being_put_out_is_told() -> Non
     async with radha(good) as (client, _):
         assert await next_of(client, hubbub.Lacking) == hubbub.Lacking("lobby", 4, 6)
         assert (await next_of(client, hubbub.Parted)).why == "banned"
+        assert await told(client) == []  # the page that it is refused is of no room any more
 
 
 async def test_a_room_that_is_being_left_is_not_told_to_be_lost() -> None:

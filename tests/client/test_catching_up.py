@@ -302,6 +302,34 @@ async def test_a_new_numbering_is_told_and_the_room_goes_on_from_its_head() -> N
         assert [one.seq for one in seen if isinstance(one, Message)] == [41, 4]
 
 
+async def test_a_cursor_above_a_head_of_no_named_room_makes_all_of_them_void() -> None:
+    """A server of before did not say which it was: with the same cursors it refuses for ever."""
+
+    async def first(peer: Peer) -> None:
+        await peer.greet()
+        await peer.let_join(head=40)
+        peer.cut()
+
+    async def unnamed(peer: Peer) -> None:
+        resume = await peer.expect("resume")
+        assert resume["rooms"] == {"lobby": 40}
+        peer.refuse(resume, "epoch_changed", epoch=7, head=3)
+        await peer.gone()
+
+    async def good(peer: Peer) -> None:
+        resume = await peer.greet(rooms=[{"t": "roomstate", "room": "lobby", "head": 3}])
+        assert "rooms" not in resume
+        peer.roster((await peer.expect("members"))["ref"], 3)
+        peer.message(4)
+        await peer.answer_pings()
+
+    async with serving(first, unnamed, good) as server, client_of(server.address) as client:
+        await client.join("lobby")
+        seen = [await anext(client) for _ in range(4)]
+        assert hubbub.EpochReset(7) in seen
+        assert [one.seq for one in seen if isinstance(one, Message)] == [4]
+
+
 async def two_rooms(peer: Peer) -> None:
     """A guest joins one whose head is 3, and one whose head is 9, and is cut off."""
     await peer.greet()

@@ -50,6 +50,28 @@ async def test_lines_refused_for_their_number_are_asked_again_in_their_order() -
     assert said == ["0", "1", "2", "3", "4", "5"]
 
 
+async def test_a_line_that_was_refused_does_not_overtake_one_that_was_not_answered() -> None:
+    """“In the order they were called, also over a reconnect.”"""
+
+    async def strict(peer: Peer) -> None:
+        await peer.greet()
+        await peer.expect("say")  # never answered here
+        peer.refuse(await peer.expect("say"), "limit", retry_after=1)
+        peer.cut()
+
+    async def good(peer: Peer) -> None:
+        await peer.greet()
+        assert [(await peer.ok("say", seq=seq))["text"] for seq in (1, 2)] == ["one", "two"]
+        await peer.answer_pings()
+
+    async with (
+        serving(strict, good) as server,
+        hubbub.connect(server.address, name="Radha", patience=FAST) as client,
+    ):
+        lines = [client.say_nowait("lobby", text) for text in ("one", "two")]
+        assert [(await line).seq for line in lines] == [1, 2]
+
+
 async def test_a_limit_longer_than_there_is_time_is_told_at_once() -> None:
     async def strict(peer: Peer) -> None:
         await peer.greet()
