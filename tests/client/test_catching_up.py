@@ -9,6 +9,7 @@ import pytest
 import hubbub
 from hubbub.client_events import MAX_EVENTS
 from hubbub.frames import Message
+from tests.client.odd_account import next_of
 from tests.client.odd_client import client_of, texts_of
 from tests.client.odd_server import Fields, Peer, serving
 
@@ -120,6 +121,27 @@ async def test_who_came_and_went_while_one_was_behind_is_told_afterwards() -> No
             ("Rita", "left"),
             ("Varsha", "entered"),
         ]
+
+
+async def test_who_is_in_a_room_whose_join_was_asked_again_is_asked_for() -> None:
+    """The answer may be the one of the first time, which was lost."""
+    rita = {"t": "person", "sender": 9, "name": "Rita"}
+
+    async def lossy(peer: Peer) -> None:
+        await peer.greet()
+        await peer.expect("join")
+        peer.cut()
+
+    async def good(peer: Peer) -> None:
+        await peer.greet()
+        peer.roster((await peer.expect("join"))["ref"], 0, members=[rita])
+        peer.roster((await peer.expect("members"))["ref"], 0)
+        await peer.answer_pings()
+
+    async with serving(lossy, good) as server, client_of(server.address) as client:
+        await client.join("lobby")
+        left = await next_of(client, hubbub.Presence)
+        assert (left.name, left.change) == ("Rita", "left")
 
 
 async def test_an_application_that_does_not_read_loses_nothing_and_holds_a_bounded_amount() -> None:
