@@ -166,6 +166,17 @@ def test_who_came_and_left_within_a_turn_was_there_after_a_restart_too(stored: S
     again.store.close()
 
 
+def test_whoever_has_left_is_named_in_nothing_unread_after_a_restart(stored: Stored) -> None:
+    """Back in the room they would be told of what was said to them before they left."""
+    alice, bob = stored.account("alice", "lobby"), stored.account("bob", "lobby")
+    stored.say(alice, "lobby", "@bob hello")
+    stored.ask(Leave(0, new(), "lobby"), bob)
+    again = stored.reloaded()
+    assert told(again.state) == told(stored.state)
+    assert again.state.mentions == {}
+    again.store.close()
+
+
 def test_names_of_accounts_pass_on_within_a_turn(stored: Stored) -> None:
     """Two accounts change names by way of a third one, in one turn."""
     alice, bob, guest = stored.account("alice"), stored.account("bob"), stored.person("guest")
