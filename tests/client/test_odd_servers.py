@@ -77,6 +77,24 @@ async def test_a_taken_name_is_refused_at_once() -> None:
         assert server.connections == 1
 
 
+async def test_a_name_that_ones_own_unanswered_hello_may_have_taken_is_asked_for_again() -> None:
+    async def mute(peer: Peer) -> None:
+        await peer.expect("hello")
+        await peer.gone()
+
+    async def taken(peer: Peer) -> None:
+        peer.refuse(await peer.expect("hello"), "name_taken")
+        await peer.gone()
+
+    async def free(peer: Peer) -> None:
+        assert (await peer.greet())["name"] == "Radha"
+        await peer.gone()
+
+    async with serving(mute, taken, free) as server, client_of(server.address) as client:
+        assert client.name == "Radha"
+        assert server.connections == 3
+
+
 @pytest.mark.parametrize(
     "rubbish",
     [
