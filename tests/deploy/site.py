@@ -135,6 +135,8 @@ class Site:
         """End whatever is left, and delete the directory."""
         if self.data.exists():
             processes.stop(self.members(), within=0.2)
+            # They are killed by now; on a busy machine it takes longer until they are gone.
+            processes.stop(self.members(), within=slack(10))
             assert self.members() == [], "what a test has started ends with it"
             run_dir = self.place.run_dir
             if not run_dir.is_relative_to(self.data):
