@@ -143,11 +143,16 @@ class Bus:
     def _renew(self, link: _Link) -> None:
         """Connect to a broker anew, as if it had been away."""
         assert self._sub is not None
+        try:
+            socket = self._socket(zmq.XPUB)
+        except zmq.ZMQError:
+            return  # there is no descriptor for it now; the next canary tries again
         self._loop.remove_reader(link.socket.FD)
         link.socket.close(linger=0)
-        self._sub.disconnect(link.address.subscribe)
+        with contextlib.suppress(zmq.ZMQError):  # where libzmq has given it up altogether
+            self._sub.disconnect(link.address.subscribe)
         topics, link.topics = link.topics, set()
-        link.socket = self._socket(zmq.XPUB)
+        link.socket = socket
         self._connect(link)
         for topic in topics:
             for callback in self._vanished:
