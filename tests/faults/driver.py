@@ -136,6 +136,7 @@ async def run(options: Options, directory: Path) -> Outcome:
     finally:
         await cluster.close()
         history.close()
+        directory.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up meanwhile
         for name, text in cluster.outputs():
             (directory / f"{name}.log").write_text(text)
         cluster.remove()
