@@ -26,6 +26,8 @@ def test_three_minutes_of_every_kind_of_fault_leave_a_conversation_exact(job: Jo
     "tests/faults/test_links.py",
     "tests/faults/test_links_cluster.py",
     "tests/power",
+    "tests/client/chat",
+    "tests/client/test_cli_accounts.py",
     "tests/client/test_selftest.py",
     "tests/deploy/test_environment.py",
     "tests/deploy/test_operations_doc.py",
@@ -33,7 +35,7 @@ def test_three_minutes_of_every_kind_of_fault_leave_a_conversation_exact(job: Jo
     "tests/deploy/test_up.py",
     nice=5,
 )
-def test_each_fault_alone_power_cuts_the_selftest_and_deploy_up_pass_beside(job: Job) -> None:
+def test_each_fault_alone_power_cuts_deploy_up_and_typed_chats_pass_beside(job: Job) -> None:
     """They wait most of the time, and have deadlines that a little company does not break."""
     job.passed()
 
