@@ -339,7 +339,12 @@ class Desk:
                 connection.parted = True
                 connection.finish(type(frame).__name__.lower())
         elif isinstance(reply, Error):
+            unstored = reply.code == Code.UNAVAILABLE and kind_of(type(frame)) in _CHANGING
+            if unstored:  # it is asked again: what its client sends before it knows waits for that
+                connection.shut_until = self._now() + PAUSE
             self._refuse(request, reply)
+            if unstored and connection.asked:
+                self._refuse_behind(connection)
             return
         elif isinstance(reply, Welcome):
             self._entrance.welcome(connection, frame, reply, answer, position)
@@ -371,18 +376,12 @@ class Desk:
             return
         elif isinstance(request.frame, frames.Bye):
             connection.parted = False
-        elif error.code == Code.UNAVAILABLE and kind_of(type(request.frame)) in _CHANGING:
-            self._shut(connection)
         connection.answered(request.weight)
 
-    def _shut(self, connection: Connection) -> None:
-        """Something is asked again: what was sent behind it is to wait for that.
-
-        What was passed on the owner refuses. Here is what is not yet, and what comes before its
-        client knows.
-        """
-        assert connection.session is not None
-        connection.shut_until = self._now() + PAUSE
+    def _refuse_behind(self, connection: Connection) -> None:
+        """Refuse what was not passed on yet; of what was, the owner does it."""
+        if connection.session is None:
+            return
         number = connection.session.number
         behind = self._asks.withdraw(
             lambda ask: ask.session == number and kind_of(type(ask.frame)) in _CHANGING

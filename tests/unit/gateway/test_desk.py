@@ -28,6 +28,7 @@ class Client:
     is_closing = parted = False
     buckets = None
     shut_until = 0.0
+    asked = 0  # weight of requests without an answer
 
     def __init__(self, number: int) -> None:
         self.session = Session(number, 1, number, f"person-{number}")
@@ -41,7 +42,7 @@ class Client:
         self.answers[frame.ref] = frame.code if isinstance(frame, Error) else "ok"
 
     def answered(self, weight: int) -> None:
-        """Nothing of it waits to be read."""
+        self.asked -= weight
 
 
 class Stage:
@@ -70,6 +71,7 @@ class Stage:
         self.ask(client, say)
 
     def ask(self, client: Client, frame: frames.ClientFrame) -> None:
+        client.asked += 1
         self.desk.request(cast(Connection, client), frame, 1)
 
     def sent(self) -> list[Batch]:
