@@ -1,13 +1,15 @@
-"""A cluster for all tests of a module that leave it as it was, and a room for each of them."""
+"""A cluster for all tests of a module that leave it as it was; a room and two people for each."""
 
 from __future__ import annotations
 
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.chats import Someone
 from tests.client import commands
 from tests.support import Cluster
 
@@ -41,3 +43,15 @@ async def nothing_left_running() -> AsyncIterator[None]:
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+@pytest.fixture
+def anna(shared: Cluster, tmp_path: Path) -> Someone:
+    """Anna, with a home of her own, at the first gateway."""
+    return Someone(shared, tmp_path / "anna", 0)
+
+
+@pytest.fixture
+def ben(shared: Cluster, tmp_path: Path) -> Someone:
+    """Ben, at the second."""
+    return Someone(shared, tmp_path / "ben", 1)

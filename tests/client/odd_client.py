@@ -6,6 +6,7 @@ import asyncio
 
 import hubbub
 from hubbub.client import Client
+from hubbub.client_events import ClientEvent
 from hubbub.frames import Message
 
 FAST = hubbub.Patience(
@@ -16,6 +17,17 @@ FAST = hubbub.Patience(
 def client_of(address: str, name: str | None = "Radha") -> Client:
     """Radha at this server."""
     return hubbub.connect(address, name=name, patience=FAST)
+
+
+async def told_until_a_message(client: Client) -> list[ClientEvent]:
+    """All that she is told, the next message included."""
+    told: list[ClientEvent] = []
+    async with asyncio.timeout(10):
+        async for event in client:
+            told.append(event)
+            if isinstance(event, Message):
+                break
+    return told
 
 
 async def texts_of(client: Client, count: int) -> list[str]:

@@ -6,8 +6,6 @@ import json
 import stat
 from pathlib import Path
 
-import pytest
-
 import hubbub
 from hubbub.frames import Event, Message
 from tests.chats import Someone
@@ -15,16 +13,6 @@ from tests.client.terminal import Terminal
 from tests.support import Cluster, eventually
 
 SECRET = "correct horse"
-
-
-@pytest.fixture
-def anna(shared: Cluster, tmp_path: Path) -> Someone:
-    return Someone(shared, tmp_path / "anna", 0)
-
-
-@pytest.fixture
-def ben(shared: Cluster, tmp_path: Path) -> Someone:
-    return Someone(shared, tmp_path / "ben", 1)
 
 
 async def log_of(cluster: Cluster, room: str) -> list[Message | Event]:

@@ -9,8 +9,7 @@ import time
 import pytest
 
 import hubbub
-from hubbub.frames import Message
-from tests.client.odd_client import FAST, client_of
+from tests.client.odd_client import FAST, client_of, told_until_a_message
 from tests.client.odd_server import Peer, serving
 from tests.support import eventually
 
@@ -271,11 +270,7 @@ async def test_who_moves_is_told_of_a_lost_connection_only_when_nobody_takes_the
 
     scripts = (closing, nobody, good) if away else (closing, good)
     async with serving(*scripts) as server, client_of(server.address) as client:
-        told = []
-        async for event in client:
-            told.append(type(event))
-            if isinstance(event, Message):
-                break
+        told = [type(event) for event in await told_until_a_message(client)]
         notices = [kind for kind in told if kind in (hubbub.Disconnected, hubbub.Reconnected)]
         assert notices == ([hubbub.Disconnected, hubbub.Reconnected] if away else [])
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
-
-import pytest
 
 import hubbub
 from tests.chats import Someone
@@ -13,16 +10,6 @@ from tests.pages import blocks
 from tests.support import Cluster
 
 SECRET = "correct horse"
-
-
-@pytest.fixture
-def anna(shared: Cluster, tmp_path: Path) -> Someone:
-    return Someone(shared, tmp_path / "anna", 0)
-
-
-@pytest.fixture
-def ben(shared: Cluster, tmp_path: Path) -> Someone:
-    return Someone(shared, tmp_path / "ben", 1)
 
 
 async def roles(cluster: Cluster, room: str) -> dict[str, str]:

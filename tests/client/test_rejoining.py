@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hubbub
 from hubbub.frames import Message
-from tests.client.odd_client import client_of, texts_of
+from tests.client.odd_client import client_of, texts_of, told_until_a_message
 from tests.client.odd_server import Peer, serving
 
 
@@ -138,11 +138,7 @@ async def test_a_room_whose_name_is_anothers_by_now_is_lost_and_no_other_room() 
     ):
         await client.join("lobby")
         await client.join("den")
-        told = []
-        async for event in client:
-            told.append(event)
-            if isinstance(event, Message):
-                break
+        told = await told_until_a_message(client)
         assert hubbub.RoomLost("den", "another room has its name now") in told
         assert not any(isinstance(one, hubbub.EpochReset) for one in told)
         assert client.joined == ["lobby"]
@@ -169,11 +165,7 @@ async def test_when_all_is_numbered_anew_no_room_is_taken_for_anothers() -> None
     ):
         await client.join("lobby")
         await client.join("den")
-        told = []
-        async for event in client:
-            told.append(event)
-            if isinstance(event, Message):
-                break
+        told = await told_until_a_message(client)
         assert [one for one in told if isinstance(one, hubbub.EpochReset)] == [hubbub.EpochReset(8)]
         assert not any(isinstance(one, hubbub.RoomLost) for one in told)
         assert client.joined == ["lobby", "den"]
