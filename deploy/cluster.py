@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy import config, listening, processes, ready
 from deploy.errors import DeployError
-from deploy.place import ROOT, SHIPPED, Place, shown
+from deploy.place import ROOT, SHIPPED, Place, resolve, shown
 from deploy.rpc import Supervisor
 from deploy.watch import PAUSE, await_serving, log_sizes
 
@@ -99,13 +99,7 @@ def check_port(place: Place, host: str, port: int) -> None:
     without an error and take half of the people; a bind without that option tells.
     """
     where = shown(host, port)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise DeployError(
-            f"the listen address {where} cannot be found: {error.strerror}."
-        ) from None
-    for family, kind, protocol, _, address in found:
+    for family, kind, protocol, _, address in resolve(host, port):
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:

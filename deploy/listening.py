@@ -6,12 +6,11 @@ supervisord keeps the settings that it was started with: what is set now may nam
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Iterable
 
 from deploy import processes
 from deploy.errors import DeployError
-from deploy.place import Address, Place, shown
+from deploy.place import Address, Place, resolve, shown
 from deploy.rpc import Program
 
 
@@ -25,7 +24,8 @@ def check(place: Place, programs: Iterable[Program], *, settled: bool) -> None:
     for program in programs:
         if program.kind == "gateway" and program.pid:
             found |= {(_plain(host), port) for host, port in processes.listening(program.pid)}
-    wanted = {_resolved(*address) for address in place.addresses}
+    # A gateway binds the first that its address stands for.
+    wanted = {(_plain(str(resolve(*each)[0][4][0])), each[1]) for each in place.addresses}
     if found - wanted or (settled and found and wanted - found):
         here = ",".join(shown(*address) for address in sorted(found))
         there = ",".join(shown(*address) for address in place.addresses)
@@ -33,17 +33,6 @@ def check(place: Place, programs: Iterable[Program], *, settled: bool) -> None:
             f"the cluster in {place.data} runs on {here}, and the settings say {there}:"
             f" set HUBBUB_LISTEN={here}, or to move it, stop it first with {place.down}."
         )
-
-
-def _resolved(host: str, port: int) -> Address:
-    """What a gateway binds for this address."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise DeployError(
-            f"the listen address {shown(host, port)} cannot be found: {error.strerror}."
-        ) from None
-    return _plain(str(found[0][4][0])), port
 
 
 def _plain(host: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import socket
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from deploy.errors import DeployError
 
 Address: TypeAlias = tuple[str, int]  # (host, port)
+_Found: TypeAlias = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 SHIPPED = 2  # brokers, workers and gateways in supervisord.conf, each
 MOST_GATEWAYS = 64  # on one machine; a slip of the finger should not start 4,000
@@ -54,8 +56,25 @@ class Place:
 
 
 def shown(host: str, port: int) -> str:
-    """HOST:PORT, or [HOST]:PORT, as it is set."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """An address as it is set."""
+    from hubbub import addresses
+
+    return addresses.shown(host, port)
+
+
+def resolve(host: str, port: int) -> list[_Found]:
+    """What socket.getaddrinfo tells of a listen address.
+
+    Raises:
+        DeployError: it tells of none.
+    """
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        where = shown(host, port)
+        raise DeployError(
+            f"the listen address {where} cannot be found: {error.strerror}."
+        ) from None
 
 
 def place_from_environment() -> Place:

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from hubbub.addresses import shown
 from hubbub.errors import ConfigError
 from hubbub.settings import parse_address, runtime_dir
 
@@ -35,7 +36,7 @@ class Claim:
     @property
     def address(self) -> str:
         """HOST:PORT as bound, the port a real one."""
-        return _shown(*self.socket.getsockname()[:2])
+        return shown(*self.socket.getsockname()[:2])
 
     def close(self) -> None:
         """Give up the port."""
@@ -71,7 +72,7 @@ def claim(host: str, port: int, data: Path) -> Claim:
                 bound = _bind(family, address, shared=True, run=run)
             fcntl.flock(lock, fcntl.LOCK_SH)
             with contextlib.suppress(OSError):  # a full disk: it is a hint for others, no more
-                os.pwrite(lock, f"{_shown(host, port)}\n".encode(), 0)
+                os.pwrite(lock, f"{shown(host, port)}\n".encode(), 0)
         except BaseException:
             os.close(lock)
             raise
@@ -128,13 +129,9 @@ def _listening(run: Path) -> Iterator[str]:
             lock = os.open(path, os.O_RDWR)
             try:
                 if _is_held(lock):
-                    yield _shown(*parse_address(os.pread(lock, LONGEST, 0).decode()))
+                    yield shown(*parse_address(os.pread(lock, LONGEST, 0).decode()))
             finally:
                 os.close(lock)
-
-
-def _shown(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_held(lock: int) -> bool:

@@ -1,4 +1,4 @@
-"""What counts as one address, for every limit that is kept per address. Pure."""
+"""Addresses: how one is written, and what counts as one where limits are kept for each. Pure."""
 
 from __future__ import annotations
 
@@ -44,3 +44,8 @@ def may_be_host(host: str) -> bool:
     except UnicodeError:
         return False
     return True
+
+
+def shown(host: str, port: int) -> str:
+    """HOST:PORT, or [HOST]:PORT, as addresses are set (hubbub.settings.parse_address)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -28,7 +28,7 @@ def parse_addresses(addresses: tuple[str, ...] = ()) -> list[tuple[str, int]]:
     given = ",".join(named)
     found = [parse_address(part) for part in given.split(",") if part.strip()]
     if not found:
-        raise ValueError(f"{given!r} names no server")
+        raise ValueError(f"{given!r} names no server; it takes HOST:PORT")
     return found
 
 

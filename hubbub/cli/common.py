@@ -192,13 +192,9 @@ def addresses(server: str | None) -> list[str]:
     from hubbub.client_link import parse_addresses
 
     given = [] if server is None else [server]
-    if not (os.environ.get("HUBBUB_SERVER", "-") if server is None else server).strip():
-        which = "HUBBUB_SERVER" if server is None else "--server"
-        complain(f"{which} needs an address, HOST:PORT")
-        raise SystemExit(USAGE)
     try:
         parse_addresses(tuple(given))
     except ValueError as error:
-        complain(str(error))
+        complain(f"{'HUBBUB_SERVER' if server is None else '--server'}: {error}")
         raise SystemExit(USAGE) from None
     return given

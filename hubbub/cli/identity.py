@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import hubbub
+from hubbub.addresses import shown
 from hubbub.cli import common, credentials
 from hubbub.cli.credentials import Account
 from hubbub.client import Client
@@ -41,7 +42,7 @@ def servers(args: argparse.Namespace) -> list[str]:
     from hubbub.client_link import parse_addresses
 
     found = parse_addresses(tuple(common.addresses(args.server)))
-    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found]
+    return [shown(host, port) for host, port in found]
 
 
 def stored_account(args: argparse.Namespace) -> Account | None:

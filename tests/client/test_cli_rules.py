@@ -152,7 +152,10 @@ def test_a_server_that_is_named_by_nothing_is_not_the_default_one(
         with pytest.raises(SystemExit) as ended:
             addresses(flag)
         assert ended.value.code == 2
-        assert capsys.readouterr().err == f"hubbub: {which} needs an address, HOST:PORT\n"
+        assert (
+            capsys.readouterr().err
+            == f"hubbub: {which}: {server!r} names no server; it takes HOST:PORT\n"
+        )
         with pytest.raises(ValueError, match="names no server"):
             parse_addresses(() if flag is None else (flag,))
 
