@@ -109,14 +109,20 @@ def test_a_version_that_is_none_is_refused(tmp_path: Path, version: str) -> None
         version_of(tmp_path / "a.db")
 
 
+def migrate_to(revision: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a database as it was when this was the newest step."""
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, to: upgrade(config, revision))
+        migrate(path)
+
+
 def test_a_database_of_the_first_schema_keeps_its_people_rooms_and_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """“A database of schema 1 is brought there at the first start.”"""
-    path, upgrade = tmp_path / "a.db", command.upgrade
-    with monkeypatch.context() as patch:
-        patch.setattr(command, "upgrade", lambda config, to: upgrade(config, "0001"))
-        migrate(path)
+    path = tmp_path / "a.db"
+    migrate_to("0001", path, monkeypatch)
     body = encoder.encode(Message("lobby", 1, 1, "alice", "from the old days", 1, 1))
     with sqlite3.connect(path) as database:
         database.execute("INSERT INTO rooms VALUES (1, 0, 'lobby', 'lobby', 1, 1)")
@@ -144,10 +150,8 @@ def test_a_database_of_the_first_schema_keeps_its_people_rooms_and_messages(
 def test_rooms_that_were_closed_before_lose_their_people_and_the_others_keep_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, upgrade = tmp_path / "a.db", command.upgrade
-    with monkeypatch.context() as patch:
-        patch.setattr(command, "upgrade", lambda config, to: upgrade(config, "0004"))
-        migrate(path)
+    path = tmp_path / "a.db"
+    migrate_to("0004", path, monkeypatch)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(
             "INSERT INTO rooms (id, shard, name, name_key, first, made_at, closed_at) VALUES"
