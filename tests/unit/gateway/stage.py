@@ -7,10 +7,13 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
+from hubbub.frames import Parted
 from hubbub.settings import Settings
 from tests.native import Fields, RawClient
 from tests.support import Address, Cluster
 from tests.unit.gateway.owner import Owner
+
+KICKED = Parted("lobby", "kicked", "Boss", "enough")
 
 
 class Stage:
@@ -81,3 +84,8 @@ def _shortly(frame: Fields) -> str:
     if kind == "parted":
         return f"parted {frame['room']}: {frame.get('why', 'parted')}"
     return f"{kind} {frame['room']}" if "room" in frame else kind
+
+
+async def both(stage: Stage, name: str) -> tuple[RawClient, RawClient]:
+    """Two connections of one person."""
+    return await login(stage, name), await login(stage, name)
