@@ -89,7 +89,11 @@ class Carried:
         """A connection through the link: (client's end, server's end)."""
         known = len(self.accepted)
         peer = await self.connect()
-        await eventually(lambda: len(self.accepted) > known, what="the server is connected to")
+        # The loop makes the peer a turn before it has its transport.
+        await eventually(
+            lambda: len(self.accepted) > known and hasattr(self.accepted[-1], "transport"),
+            what="the server is connected to",
+        )
         return peer, self.accepted[-1]
 
     async def is_over(self, count: int = 0) -> None:
